@@ -1,0 +1,1 @@
+"""The narrow door in front of a container engine."""

@@ -1,0 +1,74 @@
+"""Notebook servers as containers, asked for through the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from docker.errors import ImageNotFound, NotFound
+from docker.utils import parse_repository_tag
+from dockerspawner import DockerSpawner
+from tornado import web
+
+from cantiere_hub.form import Limits, choose
+
+LAUNCH = Path(__file__).with_name("launch.sh").read_text(encoding="utf-8")
+
+
+class NotebookSpawner(DockerSpawner):
+    """DockerSpawner that also pulls by digest, and whose options are held to the facility's limits.
+
+    ``limits`` and ``gpu_driver`` are set for the class, once, by the hub's configuration.
+    """
+
+    limits: Limits
+    gpu_driver: str
+    gpus = 0
+
+    async def pull_image(self, image: str) -> None:
+        """Pull an image that the engine does not have."""
+        try:
+            await self.docker("inspect_image", image)
+        except (ImageNotFound, NotFound):
+            repository, tag = parse_repository_tag(image)
+            self.log.info("pulling %s", image)
+            await self.docker("pull", repository, tag or "latest")
+
+    def devices(self) -> list[dict[str, Any]]:
+        """The GPUs that were chosen, as the engine is asked for them."""
+        if not self.gpus:
+            return []
+        if self.gpu_driver == "cdi":
+            return [{"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={number}" for number in range(self.gpus)], "Capabilities": [["gpu"]]}]
+        return [{"Driver": self.gpu_driver, "Count": self.gpus, "Capabilities": [["gpu"]]}]
+
+
+def apply(spawner: NotebookSpawner, options: Mapping[str, Any]) -> None:
+    """Make a server what its user chose, on the page or by the REST interface.
+
+    Raises
+    ------
+    tornado.web.HTTPError
+        400: an option is out of range.
+    """
+    try:
+        choice = choose(options, spawner.limits)
+    except ValueError as error:
+        raise web.HTTPError(400, str(error)) from error
+    spawner.image = choice.image
+    spawner.cpu_limit = float(choice.cpus)
+    spawner.mem_limit = choice.memory
+    spawner.gpus = choice.gpus
+
+
+def host_settings(user_processes: int) -> Any:
+    """What the engine is told of every notebook's container beside its image and limits; what it has not is here too."""
+
+    def settings(spawner: NotebookSpawner) -> dict[str, Any]:
+        found: dict[str, Any] = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "pids_limit": user_processes}
+        if devices := spawner.devices():
+            found["device_requests"] = devices
+        return found
+
+    return settings

@@ -1,0 +1,150 @@
+"""The command line: what each verb takes. What each does is in :mod:`cantiere.verbs`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cantiere.errors import CantiereError, Problem
+
+EXIT_CODES = """exit codes:
+  0 done   1 the run failed   2 usage   3 template or inputs invalid   4 preflight refused, nothing touched
+  5 changes or drift found (plan --exit-code)"""
+USAGE = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows the examples of a verb as they are written."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line, and end with code 2."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"error: {message}\n    remedy: see `{self.prog} --help`\n")
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(
+        prog="cantiere",
+        description="From one TOSCA template to a running scientific analysis facility.",
+        epilog=f"`cantiere test` runs the project's own checks and tests, see `cantiere test --help`\n\n{EXIT_CODES}",
+    )
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(name: str, text: str, example: str, *, template: bool = False, site: bool = True, machine: bool = True) -> Parser:
+        made: Parser = verbs.add_parser(name, help=text, description=text, epilog=f"examples:\n{example}\n\n{EXIT_CODES}")
+        if template:
+            made.add_argument("template", nargs="?", type=Path, metavar="TEMPLATE", help="service template; without it the site's own")
+            made.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping); without it the site's own")
+            made.add_argument(
+                "--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML"
+            )
+        if site:
+            made.add_argument("--site", default="here", metavar="SITE", help="a site's name or its cantiere.yml (default: here)")
+        if machine:
+            made.add_argument("--json", action="store_true", help="write the result as JSON")
+        return made
+
+    validate = verb(
+        "validate",
+        "Check a template and its inputs; needs no root, no network, no Ansible.",
+        "  cantiere validate tosca/templates/facility.yaml --input workers=4",
+        site=False,
+    )
+    validate.add_argument("template", type=Path, metavar="TEMPLATE", help="service template")
+    validate.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping)")
+    validate.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML")
+
+    plan = verb(
+        "plan", "Show what `up` would do, and why.", "  cantiere plan --input workers=4\n  cantiere plan --exit-code", template=True
+    )
+    plan.add_argument("--exit-code", action="store_true", help="end with 5 where there is something to do")
+    verb("explain", "Tell every step of the plan with what it waits for.", "  cantiere explain --input workers=4", template=True)
+    graph = verb(
+        "graph",
+        "Draw the topology, or the plan, as SVG.",
+        "  cantiere graph > facility.svg\n  cantiere graph --plan -o plan.svg",
+        template=True,
+        machine=False,
+    )
+    graph.add_argument("--plan", action="store_true", help="draw the plan in place of the topology")
+    graph.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there in place of standard output")
+    verb(
+        "up",
+        "Raise the facility, or make it again what the template asks for.",
+        "  cantiere up\n  cantiere up --input workers=4\n  cantiere up my-facility.yaml --inputs my-inputs.yml",
+        template=True,
+    )
+    verb("status", "Show what is up, and what has drifted.", "  cantiere status\n  cantiere status --json")
+    verify = verb(
+        "verify",
+        "Use the facility as a physicist does, and tell whether it works.",
+        "  cantiere verify\n  cantiere verify --only login --only spawn\n  cantiere verify --json",
+    )
+    verify.add_argument("--only", action="append", default=[], metavar="STEP", help="only this step and those it needs")
+    down = verb("down", "Take the facility down: everything it made, and nothing else.", "  cantiere down\n  cantiere down --images")
+    down.add_argument("--images", action="store_true", help="remove the built images and the sample data too")
+    verb("inventory", "Show the machines of a site.", "  cantiere inventory --json")
+    logs = verb(
+        "logs",
+        "Show the log of a service or of one of its containers.",
+        "  cantiere logs pool\n  cantiere logs site-cache --follow",
+        machine=False,
+    )
+    logs.add_argument("service", metavar="SERVICE", help="a node of the template, or a container")
+    logs.add_argument("--tail", type=int, default=100, metavar="LINES", help="last lines of each container (default: 100)")
+    logs.add_argument("--follow", action="store_true", help="go on showing new lines")
+    run = verb("exec", "Run a command inside a service.", "  cantiere exec pool-ap condor_q -allusers\n  cantiere exec hub", machine=False)
+    run.add_argument("service", metavar="SERVICE", help="a container, or a node with one container")
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="without it a shell")
+    ssh = verb("ssh", "Open a shell on a machine of the site.", "  cantiere ssh here", machine=False)
+    ssh.add_argument("machine", metavar="MACHINE", help="a machine of `cantiere inventory`")
+    secrets = verb(
+        "secrets", "Show a generated secret, or list their names.", "  cantiere secrets list\n  cantiere secrets show iam-user-alice"
+    )
+    secrets.add_argument("action", choices=["list", "show"], help="list names, or show one value")
+    secrets.add_argument("name", nargs="?", metavar="NAME", help="which secret")
+    secrets.add_argument("--part", metavar="PART", help="one part of it: value, certificate or key (default: value or certificate)")
+    completion = verb(
+        "completion",
+        "Print a completion script for a shell.",
+        "  cantiere completion bash > /etc/bash_completion.d/cantiere",
+        site=False,
+        machine=False,
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="which shell")
+    return top
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    options = parser().parse_args(arguments)
+    from cantiere import verbs
+
+    try:
+        return verbs.VERBS[options.verb](options)
+    except CantiereError as error:
+        _show(error.problems, getattr(options, "json", False))
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\ninterrupted; run the same command again to go on", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _show(problems: Sequence[Problem], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"errors": [problem.as_dict() for problem in problems]}, indent=1))
+        return
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)

@@ -1,0 +1,132 @@
+"""One stage of a run, from the request to the steps done: what the Ansible modules call."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cantiere import apply, artifacts
+from cantiere import observe as look
+from cantiere.engine import Engine, detect
+from cantiere.errors import CantiereError, Problem
+from cantiere.events import EventLog
+from cantiere.plan.build import build, build_removal
+from cantiere.plan.definition import PROVIDER_KINDS, Kind, Plan
+from cantiere.workspace import Workspace, open_applied, open_site
+
+CONVERGE_KINDS = frozenset(Kind) - PROVIDER_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked for; the parameters of the Ansible modules."""
+
+    site: str
+    template: Path | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs_file: Path | None = None
+    images: bool = False
+    events: Path | None = None
+    check: bool = False
+
+
+def plan_of(workspace: Workspace) -> Plan:
+    """The plan of a workspace, from what is seen now."""
+    engine = detect(workspace.engine_name, workspace.site.state_dir)
+    return build(workspace.wanted, look.observe(workspace, engine))
+
+
+def removal_of(workspace: Workspace, images: bool) -> Plan:
+    """The plan that takes a workspace's facility down.
+
+    Parameters
+    ----------
+    images:
+        Whether built images go too.
+    """
+    engine = detect(workspace.engine_name, workspace.site.state_dir)
+    seen = look.observe(workspace, engine)
+    ours = [image.reference for image in reversed(list(artifacts.catalogue().values()))] if images else []
+    return build_removal(workspace.site.prefix, seen, [reference for reference in ours if reference in seen.images])
+
+
+def run_stage(request: Request, stage: str) -> list[str]:
+    """Do one stage.
+
+    Parameters
+    ----------
+    request:
+        Site, template and inputs.
+    stage:
+        ``provider``, ``converge`` or ``remove``.
+
+    Returns
+    -------
+    list
+        The steps, in words; empty where there was nothing to do.
+
+    Raises
+    ------
+    CantiereError
+        The template is invalid, no engine is there, or steps failed.
+    """
+    if stage == "remove":
+        return _remove(request)
+    workspace = open_site(request.site, request.template, request.inputs, request.inputs_file)
+    plan = plan_of(workspace).of(PROVIDER_KINDS if stage == "provider" else CONVERGE_KINDS)
+    _do(workspace, plan, request)
+    if stage == "converge" and not request.check:
+        _remember(workspace)
+    return [str(step) for step in plan.steps]
+
+
+def _remove(request: Request) -> list[str]:
+    try:
+        workspace, _ = open_applied(request.site)
+    except CantiereError:
+        workspace = open_site(request.site, request.template, request.inputs, request.inputs_file)
+    plan = removal_of(workspace, request.images)
+    if plan.steps:
+        _do(workspace, plan, request)
+    if not request.check:
+        _forget(workspace, request.images)
+    return [str(step) for step in plan.steps]
+
+
+def _do(workspace: Workspace, plan: Plan, request: Request) -> None:
+    if request.check or not plan.steps:
+        return
+    events = EventLog(request.events)
+    apply.execute(workspace, _engine(workspace), plan, events.log, events.step)
+
+
+def _engine(workspace: Workspace) -> Engine:
+    engine = detect(workspace.engine_name, workspace.site.state_dir)
+    if engine is None:
+        name = workspace.engine_name
+        raise CantiereError(Problem("engine.missing", f"{name} is not installed", "run `./cantiere up`, which installs it", path=name))
+    return engine
+
+
+def _remember(workspace: Workspace) -> None:
+    """Keep template and inputs of a finished apply; nothing is written where they are the same."""
+    site = workspace.site
+    applied = {
+        "template": str(site.template),
+        "inputs": dict(workspace.inputs),
+        "inputs_file": str(site.inputs_file) if site.inputs_file else None,
+    }
+    with workspace.store.locked("remember what was applied"):
+        state = workspace.store.load() or workspace.store.new(workspace.facility.name)
+        if state.applied != applied:
+            workspace.store.save(replace(state, applied=applied))
+
+
+def _forget(workspace: Workspace, images: bool) -> None:
+    """Remove the site's state folder, and the sample data where images go too."""
+    if images:
+        shutil.rmtree(workspace.samples_folder.parent, ignore_errors=True)
+    shutil.rmtree(workspace.site.state_dir, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""Make an image of ``artifacts.yaml`` in the container engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from cantiere import artifacts
+from cantiere.artifacts import ROOTFS, Image, catalogue, pins
+from cantiere.engine import Engine
+from cantiere.errors import CantiereError, Location, Problem
+
+HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def build(engine: Engine, image: Image, wanted_supply: str, log: Callable[[str], None]) -> None:
+    """Make one image; its parent is there.
+
+    Parameters
+    ----------
+    engine:
+        Where the image goes.
+    image:
+        Which one.
+    wanted_supply:
+        The site's choice: ``auto``, ``upstream`` or ``build``.
+    log:
+        Takes the build's output line by line.
+
+    Raises
+    ------
+    CantiereError
+        It cannot be had; says which artifact, what was tried, and the remedy.
+    """
+    if image.name == ROOTFS:
+        _rootfs(engine, image, artifacts.supply(wanted_supply), log)
+        return
+    arguments = {**image.args, "FROM" if image.parent == ROOTFS else "BASE": catalogue()[image.parent].reference}
+    command = ["build", "--network", "host", "--tag", image.reference, "--file", str(image.folder / "Containerfile")]
+    for key, value in arguments.items():
+        command += ["--build-arg", f"{key}={value}"]
+    if engine.name == "podman" and image.parent != ROOTFS and HOST_CA.is_file():
+        # a site's own CA (a proxy that inspects TLS) is trusted while building, and is no part of the image
+        command += ["--volume", f"{HOST_CA}:{HOST_CA}:ro"]
+    _stream(engine, [*command, str(image.folder)], image, log)
+
+
+def _rootfs(engine: Engine, image: Image, supply: str, log: Callable[[str], None]) -> None:
+    pin = pins()[ROOTFS]
+    log(f"base images come from {'the registry: ' + pin['upstream'] if supply == 'upstream' else 'distribution packages'}")
+    if supply == "upstream":
+        _stream(engine, ["pull", pin["upstream"]], image, log)
+        engine.run("tag", pin["upstream"], image.reference)
+        return
+    if not shutil.which("mmdebstrap"):
+        raise _unavailable(image, "mmdebstrap is not installed", "install the package mmdebstrap, or use artifacts: upstream")
+    with tempfile.TemporaryDirectory(prefix="cantiere-rootfs-") as folder:
+        archive = Path(folder) / "rootfs.tar"
+        excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
+        command = ["mmdebstrap", "--mode=root", f"--variant={pin['build']['variant']}", f"--include={','.join(pin['build']['packages'])}"]
+        command += ["--aptopt=APT::Install-Recommends false", *excluded, str(pins()["debian_release"]), str(archive), *_mirror()]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise _unavailable(
+                image, f"mmdebstrap failed: {done.stderr.strip()[-500:]}", "check that the package mirror of this machine can be reached"
+            )
+        engine.run("import", "--quiet", str(archive), image.reference) if engine.name == "podman" else engine.run(
+            "import", str(archive), image.reference
+        )
+
+
+def _mirror() -> list[str]:
+    """The machine's own Debian mirror, where it is a Debian; elsewhere mmdebstrap's default for the release."""
+    release = Path("/etc/os-release").read_text(encoding="utf-8")
+    if "ID=debian" not in release.splitlines():
+        return []
+    for file in sorted(Path("/etc/apt").glob("sources.list.d/*.sources")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.startswith("URIs:") and "/debian" in line and "security" not in line:
+                return [line.split()[1]]
+    return []
+
+
+def _stream(engine: Engine, command: list[str], image: Image, log: Callable[[str], None]) -> None:
+    environment = {**os.environ, **engine.environment}
+    tail: list[str] = []
+    with subprocess.Popen(
+        [engine.name, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment,
+    ) as process:
+        for line in process.stdout or ():
+            tail = [*tail[-30:], line.rstrip()]
+            log(f"{image.name}: {line.rstrip()}")
+    if process.returncode:
+        raise _unavailable(image, "\n".join(tail[-12:]), "check that the package mirrors can be reached, then run the same command again")
+
+
+def _unavailable(image: Image, why: str, remedy: str) -> CantiereError:
+    return CantiereError(
+        Problem("artifact.unavailable", f"image {image.name} could not be made: {why}", remedy, Location(str(artifacts.PINS)), image.name)
+    )

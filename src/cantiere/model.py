@@ -1,0 +1,258 @@
+"""What every room shares: the facility, and what it becomes on one machine. Frozen data, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cantiere.errors import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node template with every value resolved.
+
+    Parameters
+    ----------
+    name:
+        The node template's name.
+    type:
+        Its TOSCA node type, for example ``cantiere.nodes.HTCondorPool``.
+    properties:
+        Resolved values: scalar-unit.size in bytes (int), scalar-unit.time in seconds (float), the rest as YAML gives them.
+    requirements:
+        Requirement name to the names of the nodes that fulfil it, in the order written.
+    where:
+        Where the node template is written.
+    """
+
+    name: str
+    type: str
+    properties: Mapping[str, Any]
+    requirements: Mapping[str, tuple[str, ...]]
+    where: Location
+
+    def target(self, requirement: str) -> str | None:
+        """The first node that fulfils a requirement, or None where it has none."""
+        names = self.requirements.get(requirement, ())
+        return names[0] if names else None
+
+
+@dataclass(frozen=True, slots=True)
+class Facility:
+    """What the template declares, typed and checked, independent of where it goes.
+
+    Parameters
+    ----------
+    name:
+        The template's ``metadata.template_name``.
+    description:
+        The template's description.
+    nodes:
+        All nodes, each after those it requires.
+    outputs:
+        Output name to its value, or to None where only the running facility can tell.
+    """
+
+    name: str
+    description: str
+    nodes: tuple[Node, ...]
+    outputs: Mapping[str, Any]
+
+    def node(self, name: str) -> Node:
+        """The node of that name.
+
+        Raises
+        ------
+        KeyError
+            There is none.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def of_type(self, type_name: str) -> tuple[Node, ...]:
+        """All nodes of exactly that type, in order."""
+        return tuple(node for node in self.nodes if node.type == type_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A reference to a secret; its value is never part of the model.
+
+    Parameters
+    ----------
+    name:
+        The key in the site's store, for example ``iam-client-hub``.
+    source:
+        ``generate:password``, ``generate:rsa-key``, ``generate:ca``, ``generate:certificate``, ``generate:idtoken``,
+        ``env:NAME``, ``file:PATH`` or ``vault:NAME``.
+    parameters:
+        What the generator needs: for a certificate ``common_name`` and ``names`` (comma separated DNS names and addresses);
+        for an idtoken ``identity``, ``issuer``, ``key`` (the name of the secret it is signed with) and ``scope``.
+    """
+
+    name: str
+    source: str = "generate:password"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret shown to a container as ``/run/secrets/<file>``.
+
+    Parameters
+    ----------
+    secret:
+        Which secret.
+    file:
+        The file's name.
+    part:
+        ``value``, or for a CA or certificate ``certificate`` or ``key``.
+    """
+
+    secret: Secret
+    file: str
+    part: str = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume of the facility, or a path of the machine, seen inside a container.
+
+    Parameters
+    ----------
+    source:
+        A volume's short name (``spool``), or an absolute path of the machine.
+    target:
+        Absolute path inside the container.
+    read_only:
+        Whether the container may only read it.
+    propagation:
+        ``private``, ``rslave`` or ``rshared`` (paths of the machine only).
+    """
+
+    source: str
+    target: str
+    read_only: bool = False
+    propagation: str = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port that the machine offers to the outside, with the same number inside the container."""
+
+    number: int
+    url: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A command inside the container whose exit code 0 means that the service can be used.
+
+    Parameters
+    ----------
+    command:
+        Argument vector.
+    timeout:
+        Seconds until the service is called failed.
+    """
+
+    command: tuple[str, ...]
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of the facility on one machine.
+
+    Parameters
+    ----------
+    name:
+        Short name, unique in the facility; its host name is ``<name>.<domain>``.
+    service:
+        The node that it belongs to.
+    image:
+        Name of an image of ``artifacts.yaml``.
+    settings:
+        The named variables of the service's configuration templates; handed over as JSON in ``CANTIERE_SETTINGS``.
+    role:
+        Which daemon of the image to run; handed over as ``CANTIERE_ROLE``.
+    secrets, mounts, ports:
+        What it sees, and what the machine offers of it.
+    capabilities, devices:
+        Linux capabilities beyond the engine's default, and device nodes.
+    memory:
+        Limit in bytes, or None.
+    cpus:
+        Limit in cores, or None.
+    needs:
+        Names of containers whose probes must pass before this one is started.
+    probe:
+        When it counts as ready.
+    stop_grace:
+        Seconds between SIGTERM and SIGKILL.
+    """
+
+    name: str
+    service: str
+    image: str
+    settings: Mapping[str, Any]
+    role: str = ""
+    secrets: tuple[SecretFile, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    ports: tuple[Port, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    memory: int | None = None
+    cpus: float | None = None
+    needs: tuple[str, ...] = ()
+    probe: Probe | None = None
+    stop_grace: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A facility bound to one machine: what the container engine has to hold.
+
+    Parameters
+    ----------
+    name:
+        Prefix of every object's name in the engine.
+    domain:
+        DNS domain of the containers.
+    subnet:
+        The private network, in CIDR notation.
+    bind_address:
+        Address of the machine on which ports are offered.
+    volumes:
+        Short names of the volumes.
+    containers:
+        All containers, each after those it needs.
+    addresses:
+        Container name to its fixed address in the subnet.
+    """
+
+    name: str
+    domain: str
+    subnet: str
+    bind_address: str
+    volumes: tuple[str, ...]
+    containers: tuple[Container, ...]
+    addresses: Mapping[str, str]
+
+    def container(self, name: str) -> Container:
+        """The container of that name.
+
+        Raises
+        ------
+        KeyError
+            There is none.
+        """
+        for container in self.containers:
+            if container.name == name:
+                return container
+        raise KeyError(name)

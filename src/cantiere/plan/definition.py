@@ -1,0 +1,173 @@
+"""A plan as data: steps, each with an action, a reason, and what it waits for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Action(StrEnum):
+    """What a step does to its object."""
+
+    CREATE = "create"
+    REPLACE = "replace"
+    START = "start"
+    DELETE = "delete"
+
+
+class Kind(StrEnum):
+    """What kind of object a step is about."""
+
+    IMAGE = "image"
+    SAMPLES = "samples"
+    NETWORK = "network"
+    VOLUME = "volume"
+    MOUNT = "mount"
+    ENGINE_API = "engine-api"
+    NAMES = "names"
+    CONTAINER = "container"
+
+
+PROVIDER_KINDS = frozenset({Kind.IMAGE, Kind.SAMPLES, Kind.NETWORK, Kind.VOLUME, Kind.MOUNT, Kind.ENGINE_API})
+SYMBOLS: Mapping[Action, str] = {Action.CREATE: "+", Action.REPLACE: "~", Action.START: ">", Action.DELETE: "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do.
+
+    Parameters
+    ----------
+    kind, name:
+        The object.
+    action:
+        What is done to it.
+    reason:
+        Why, in words.
+    after:
+        Ids of steps of the same plan that must have ended well before.
+    """
+
+    kind: Kind
+    name: str
+    action: Action
+    reason: str
+    after: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Unique within a plan."""
+        return f"{self.kind}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{SYMBOLS[self.action]} {self.kind} {self.name}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in an order in which they can be done one by one.
+
+    Parameters
+    ----------
+    facility:
+        Which facility.
+    steps:
+        What to do; each step comes after those it waits for.
+    """
+
+    facility: str
+    steps: tuple[Step, ...]
+
+    def of(self, kinds: frozenset[Kind]) -> Plan:
+        """The part of the plan about some kinds; steps no longer wait for those left out."""
+        kept = {step.id for step in self.steps if step.kind in kinds}
+        steps = (
+            Step(step.kind, step.name, step.action, step.reason, tuple(name for name in step.after if name in kept))
+            for step in self.steps
+            if step.id in kept
+        )
+        return Plan(self.facility, tuple(steps))
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able data."""
+        return {"facility": self.facility, "steps": [asdict(step) | {"id": step.id} for step in self.steps]}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the engine says of one container.
+
+    Parameters
+    ----------
+    digest:
+        Of the specification it was made from.
+    specification:
+        That specification.
+    state:
+        ``running``, ``created``, ``exited``, …
+    """
+
+    digest: str
+    specification: Mapping[str, Any]
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is there now; made by looking, never by remembering.
+
+    Parameters
+    ----------
+    images:
+        References of the images in the engine.
+    networks:
+        Names of the facility's networks.
+    volumes:
+        Names of the facility's volumes in the engine.
+    containers:
+        Short name to what is seen of it.
+    notebooks:
+        Names of users' notebook containers in the engine.
+    samples:
+        Whether the sample data is there.
+    engine_api:
+        Whether the engine's API answers.
+    mounts:
+        Shared mount points that are in place.
+    names:
+        Host names that the machine knows, with their addresses.
+    """
+
+    images: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+    volumes: frozenset[str] = frozenset()
+    containers: Mapping[str, Seen] = field(default_factory=dict)
+    notebooks: frozenset[str] = frozenset()
+    samples: bool = False
+    engine_api: bool = False
+    mounts: frozenset[str] = frozenset()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of the facility is there (images and sample data are the machine's, not the facility's)."""
+        return not (self.networks or self.volumes or self.containers or self.notebooks or self.engine_api or self.mounts or self.names)
+
+
+def waiting_order(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps, each after those it waits for; ids it waits for that are no steps are dropped.
+
+    Raises
+    ------
+    graphlib.CycleError
+        Steps wait for each other.
+    """
+    from graphlib import TopologicalSorter
+
+    by_id = {step.id: step for step in steps}
+    kept = [Step(s.kind, s.name, s.action, s.reason, tuple(name for name in s.after if name in by_id)) for s in steps]
+    sorter = TopologicalSorter({step.id: step.after for step in kept})
+    index = {step.id: step for step in kept}
+    return tuple(index[name] for name in sorter.static_order())

@@ -1,0 +1,156 @@
+"""``up`` and ``down``: preflight, the run, and what the user reads at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from cantiere import artifacts, preflight
+from cantiere.converge import plan_of, removal_of
+from cantiere.errors import CantiereError, PreflightError
+from cantiere.plan.definition import Kind
+from cantiere.progress import Progress
+from cantiere.runner import Run, playbook
+from cantiere.services import iam
+from cantiere.state import write_atomic
+from cantiere.workspace import CACHE, Workspace, open_applied, open_site
+
+TIMINGS = CACHE / "timings.json"
+
+
+def up(workspace: Workspace, as_json: bool) -> int:
+    """Raise a facility, or make it again what the template asks for.
+
+    Raises
+    ------
+    PreflightError
+        The machine cannot carry it; nothing was touched.
+    CantiereError
+        The run failed; the same command goes on from there.
+    """
+    began = time.monotonic()
+    say = _sayer(as_json)
+    preflight.check(workspace)
+    plan = plan_of(workspace)
+    size = len(workspace.project.containers)
+    say(f"site {workspace.site.name}: {workspace.facility.name} with {workspace.engine_name}, {size} containers")
+    builds = [step.name for step in plan.steps if step.kind is Kind.IMAGE]
+    if builds:
+        supply = artifacts.supply(workspace.site.artifacts)
+        origins = {"upstream": f"the registry ({artifacts.pins()[artifacts.ROOTFS]['upstream']})", "build": "distribution packages"}
+        chosen = "no registry answers" if supply == "build" else "a registry answers"
+        why = chosen if workspace.site.artifacts == "auto" else "as the site says"
+        say(f"artifacts: {len(builds)} images to make; base images come from {origins[supply]} ({why})")
+    say(f"plan: {len(plan.steps)} steps" if plan.steps else "plan: no changes")
+    run = playbook(workspace.site, "site", _variables(workspace), Progress(as_json), skip_tags="preflight")
+    seconds = time.monotonic() - began
+    parts = _parts(run, seconds)
+    write_atomic(TIMINGS, json.dumps(_timings() | {"up": {"seconds": round(seconds, 1), "steps": len(run.steps), "parts": parts}}), 0o644)
+    users = _users(workspace)
+    urls = {port.title: port.url for c in workspace.project.containers for port in c.ports if port.url}
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "facility": workspace.facility.name,
+                    "changed": run.changed,
+                    "steps": run.steps,
+                    "seconds": round(seconds, 2),
+                    "parts": parts,
+                    "urls": urls,
+                    "users": users,
+                },
+                indent=1,
+            )
+        )
+        return 0
+    if not run.steps and not run.changed:
+        say(f"no changes: the facility is what the template asks for ({seconds:.1f} s)")
+    else:
+        spent = ", ".join(f"{name} {value:.0f} s" for name, value in parts.items())
+        say(f"up in {seconds:.0f} s ({spent}); {run.changed} tasks of Ansible changed something")
+    _tell(urls, users)
+    return 0
+
+
+def down(site: str, images: bool, as_json: bool) -> int:
+    """Take what is up on a site down.
+
+    Parameters
+    ----------
+    images:
+        Whether built images and the sample data go too.
+    """
+    began = time.monotonic()
+    say = _sayer(as_json)
+    if problems := list(preflight.rights()):
+        raise PreflightError(problems)
+    try:
+        workspace, _ = open_applied(site)
+    except CantiereError:
+        workspace = open_site(site, None, {}, None)
+    plan = removal_of(workspace, images)
+    nothing = not plan.steps and not workspace.site.state_dir.exists()
+    if nothing:
+        run = Run()
+    else:
+        run = playbook(workspace.site, "remove", _variables(workspace) | {"compose_remove_images": images}, Progress(as_json))
+    seconds = time.monotonic() - began
+    if as_json:
+        print(json.dumps({"steps": run.steps, "seconds": round(seconds, 2)}, indent=1))
+    else:
+        say(f"nothing is up on site {workspace.site.name}" if nothing else f"down: {len(run.steps)} objects removed in {seconds:.0f} s")
+    return 0
+
+
+def _sayer(as_json: bool) -> Any:
+    return (lambda text: None) if as_json else (lambda text: print(text, flush=True))
+
+
+def _variables(workspace: Workspace) -> dict[str, Any]:
+    site = workspace.site
+    return {
+        "compose_template": str(site.template),
+        "compose_inputs": dict(workspace.inputs),
+        "compose_inputs_file": str(site.inputs_file) if site.inputs_file else "",
+    }
+
+
+def _users(workspace: Workspace) -> list[dict[str, str]]:
+    return [
+        {"name": name, "groups": " ".join(groups), "password": f"./cantiere secrets show {iam.user_password(node, name).name}"}
+        for node in workspace.facility.of_type(iam.TYPE)
+        if not iam.external(node)
+        for name, groups in node.properties["users"].items()
+    ]
+
+
+def _parts(run: Run, seconds: float) -> dict[str, float]:
+    """Where the time went, in seconds; steps that ran side by side are added up, so parts can exceed the whole."""
+    parts: dict[str, float] = {}
+    for step in run.steps:
+        kind = f"{step['step'].split('/')[0].removesuffix('s')}s"
+        parts[kind] = round(parts.get(kind, 0.0) + step["seconds"], 1)
+    parts["whole"] = round(seconds, 1)
+    return parts
+
+
+def _timings() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.is_file() else {}
+    return data
+
+
+def _tell(urls: dict[str, str], users: list[dict[str, str]]) -> None:
+    if urls:
+        print("\nURLs (this machine knows the names; the facility's CA: ./cantiere secrets show facility-ca)")
+        for title, url in urls.items():
+            print(f"  {title:26} {url}")
+    if users:
+        print("\nDemo users of the development IAM")
+        for user in users:
+            print(f"  {user['name']:12} {user['groups']:24} password: {user['password']}")
+    print("\nNext")
+    print("  ./cantiere verify                 use every service as a physicist does")
+    print("  ./cantiere status                 what is up, and what has drifted")
+    print("  ./cantiere up --input workers=4   change an input, and just that")

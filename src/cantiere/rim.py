@@ -1,0 +1,69 @@
+"""Ansible's rim: a request as JSON in, a result as JSON out, in a process of its own.
+
+A module's process holds only Ansible's module library; what the package needs of Ansible (the vault) is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cantiere.errors import CantiereError
+
+
+def ask(verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what a module is asked for, in a new process.
+
+    Parameters
+    ----------
+    verb:
+        ``preflight``, or a stage of :func:`cantiere.converge.run_stage`.
+    parameters:
+        The module's parameters.
+
+    Returns
+    -------
+    dict
+        ``steps`` that were done, or ``problems``; ``msg`` where it failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "cantiere.rim", verb], input=json.dumps(parameters), capture_output=True, text=True, check=False
+    )
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return {"msg": f"it ended with {done.returncode}: {done.stderr.strip()[-2000:]}", "problems": []}
+    return answer
+
+
+def answer_to(verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`ask` gets back."""
+    from cantiere import preflight
+    from cantiere.converge import Request, run_stage
+    from cantiere.workspace import open_site
+
+    paths = {name: Path(parameters[name]) if parameters.get(name) else None for name in ("template", "inputs_file", "events")}
+    try:
+        if verb == "preflight":
+            preflight.check(open_site(parameters["site"], paths["template"], parameters["inputs"], paths["inputs_file"]))
+            return {"steps": []}
+        request = Request(
+            site=parameters["site"],
+            template=paths["template"],
+            inputs=parameters["inputs"],
+            inputs_file=paths["inputs_file"],
+            images=bool(parameters.get("images")),
+            events=paths["events"],
+            check=bool(parameters.get("check")),
+        )
+        return {"steps": run_stage(request, verb)}
+    except CantiereError as error:
+        return {"msg": str(error), "problems": [problem.as_dict() for problem in error.problems]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(answer_to(sys.argv[1], json.load(sys.stdin))))

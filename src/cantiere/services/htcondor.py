@@ -1,0 +1,297 @@
+"""HTCondor: a central manager, an access point with a persistent spool, and execute points. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cantiere.errors import Problem
+from cantiere.model import Container, Facility, Mount, Node, Probe, Secret, SecretFile
+from cantiere.services import xrootd
+from cantiere.services.facts import CA, Facts
+
+TYPE = "cantiere.nodes.HTCondorPool"
+MONITORING = "cantiere.nodes.Monitoring"
+PORT = 9618
+SIGNING_KEY = "signing-key"
+USER_ACCOUNTS = "u_*"
+"""Names of the accounts made for users; no container is called so, a host name has no underscore."""
+
+TRUST_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+TRUST_FOLDER = "/etc/grid-security/certificates"
+
+UPDATE_INTERVAL = 15
+NEGOTIATOR_INTERVAL = 3
+SCHEDD_INTERVAL = 3
+CREDENTIAL_REFRESH = 20
+CREDENTIAL_SWEEP = 3600
+JOB_LEASE = 300
+VACATE_TIME = 10
+"""Seconds between the signal to end and the kill of a job whose time to retire is over."""
+
+DAEMON_MEMORY = 256 << 20
+"""Bytes that an execute point's own daemons may use beside its jobs."""
+
+XROOTD_CLIENT = {
+    "XRD_CONNECTIONWINDOW": "10",
+    "XRD_CONNECTIONRETRY": "2",
+    "XRD_REQUESTTIMEOUT": "60",
+    "XRD_STREAMTIMEOUT": "30",
+    "XRD_STREAMERRORWINDOW": "30",
+}
+"""Time limits in seconds: without them a client waits for minutes for a server that is gone."""
+
+
+def central_manager(node: Node) -> str:
+    """Name of the central manager's container."""
+    return f"{node.name}-cm"
+
+
+def access_point(node: Node) -> str:
+    """Name of the access point's container."""
+    return f"{node.name}-ap"
+
+
+def collector_address(node: Node, facts: Facts) -> str:
+    """Host and port of the pool's collector."""
+    return f"{facts.fqdn(central_manager(node))}:{PORT}"
+
+
+def schedd_name(node: Node, facts: Facts) -> str:
+    """Name of the schedd in the collector, and of the credd beside it."""
+    return facts.fqdn(access_point(node))
+
+
+def audience(node: Node, facts: Facts) -> str:
+    """What a token must name to be meant for this pool (or the WLCG profile's audience for any service)."""
+    return f"https://{schedd_name(node, facts)}"
+
+
+def exporter(monitoring: Node, pool: str) -> str:
+    """Name of the container by which a monitoring node reads a pool; only a second pool's is named after the pool."""
+    first = monitoring.target("queue") == pool
+    return f"{monitoring.name}-exporter" if first else f"{monitoring.name}-exporter-{pool}"
+
+
+def client_settings(node: Node, facts: Facts, bundle: str = TRUST_BUNDLE) -> dict[str, str]:
+    """Environment with which HTCondor's tools and ``htcondor2`` use the pool by a bearer token, without a configuration file.
+
+    Parameters
+    ----------
+    node:
+        The pool.
+    facts:
+        The facility it stands in.
+    bundle:
+        File of certificates, inside the client's container, that trusts the facility's CA.
+
+    Returns
+    -------
+    dict of str to str
+        To be set beside ``BEARER_TOKEN_FILE``.
+    """
+    return {
+        "CONDOR_CONFIG": "ONLY_ENV",
+        "_CONDOR_COLLECTOR_HOST": collector_address(node, facts),
+        "_CONDOR_SCHEDD_HOST": schedd_name(node, facts),
+        "_CONDOR_CREDD_HOST": schedd_name(node, facts),
+        "_CONDOR_UID_DOMAIN": facts.domain,
+        "_CONDOR_TRUST_DOMAIN": facts.domain,
+        "_CONDOR_SEC_DEFAULT_AUTHENTICATION": "REQUIRED",
+        "_CONDOR_SEC_DEFAULT_ENCRYPTION": "REQUIRED",
+        "_CONDOR_SEC_DEFAULT_INTEGRITY": "REQUIRED",
+        "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS": "SCITOKENS",
+        "_CONDOR_AUTH_SSL_CLIENT_CAFILE": bundle,
+    }
+
+
+def idtoken(node: Node, facts: Facts, container: str, *permissions: str) -> SecretFile:
+    """The token by which a container's daemons are known in the pool, good for the named permissions only.
+
+    Parameters
+    ----------
+    node:
+        The pool.
+    facts:
+        The facility it stands in.
+    container:
+        Whose token it is.
+    permissions:
+        HTCondor's authorization levels, for example ``READ``.
+    """
+    parameters = {
+        "identity": _identity(container, facts),
+        "issuer": facts.domain,
+        "key": _signing_key(node).name,
+        "kid": SIGNING_KEY,
+        "scope": " ".join(f"condor:/{permission}" for permission in permissions),
+    }
+    return SecretFile(Secret(f"{node.name}-idtoken-{container}", "generate:idtoken", parameters), "idtoken")
+
+
+def settings(node: Node, facts: Facts, role: str) -> dict[str, Any]:
+    """Variables of the templates of ``images/htcondor``.
+
+    Parameters
+    ----------
+    node:
+        The pool.
+    facts:
+        The facility it stands in.
+    role:
+        ``central-manager``, ``access-point`` or ``execute-point``.
+
+    Returns
+    -------
+    dict
+        Intervals and times in seconds, ``memory`` in MiB. Only an execute point's depend on the size of execute points, and
+        none on their number.
+    """
+    common = {"domain": facts.domain, "collector": facts.fqdn(central_manager(node)), "update_interval": UPDATE_INTERVAL}
+    if role == "execute-point":
+        cpus = node.properties["cpus_per_worker"]
+        return common | {
+            "cpus": cpus,
+            "memory": node.properties["memory_per_worker"] >> 20,
+            # a new slot may be made before the last one is taken away
+            "slot_accounts": 2 * cpus + 2,
+            "retirement_time": round(node.properties["job_retirement_time"]),
+            "vacate_time": VACATE_TIME,
+            "credential_refresh": CREDENTIAL_REFRESH,
+            "job_environment": _job_environment(node, facts),
+        }
+    users = {
+        "audience": audience(node, facts),
+        "issuers": list(facts.issuers(node)),
+        "allowed_groups": list(node.properties["allowed_groups"]),
+        "identities": {
+            "central_manager": _identity(central_manager(node), facts),
+            "access_point": _identity(access_point(node), facts),
+            "workers": _identity(f"{node.name}-worker-*", facts),
+            "users": _identity(USER_ACCOUNTS, facts),
+        },
+        "readers": [
+            _identity(exporter(other, node.name), facts)
+            for other in facts.facility.of_type(MONITORING)
+            if node.name in other.requirements.get("queue", ())
+        ],
+    }
+    if role == "central-manager":
+        return common | users | {"negotiator_interval": NEGOTIATOR_INTERVAL}
+    return (
+        common
+        | users
+        | {
+            "schedd_name": schedd_name(node, facts),
+            "schedd_interval": SCHEDD_INTERVAL,
+            "job_lease": JOB_LEASE,
+            "credential_sweep": CREDENTIAL_SWEEP,
+        }
+    )
+
+
+def containers(node: Node, facts: Facts) -> tuple[Container, ...]:
+    """The central manager, the access point and the execute points of a pool."""
+    key = SecretFile(_signing_key(node), SIGNING_KEY)
+    probe = Probe(("/usr/libexec/cantiere/probe",), timeout=90.0)
+    manager, submitter = central_manager(node), access_point(node)
+    head = Container(
+        name=manager,
+        service=node.name,
+        image="htcondor",
+        settings=settings(node, facts, "central-manager"),
+        role="central-manager",
+        secrets=(*facts.certificate(manager), key, idtoken(node, facts, manager, "READ", "NEGOTIATOR", "DAEMON", "ADVERTISE_MASTER")),
+        probe=probe,
+    )
+    access = Container(
+        name=submitter,
+        service=node.name,
+        image="htcondor",
+        settings=settings(node, facts, "access-point"),
+        role="access-point",
+        secrets=(
+            *facts.certificate(submitter),
+            key,
+            idtoken(node, facts, submitter, "READ", "DAEMON", "ADVERTISE_SCHEDD", "ADVERTISE_MASTER"),
+        ),
+        mounts=(Mount(f"{node.name}-spool", "/srv/spool"),),
+        needs=(manager,),
+        probe=probe,
+    )
+    return (head, access, *(_worker(node, facts, number, probe) for number in range(1, node.properties["workers"] + 1)))
+
+
+def check(node: Node, facility: Facility) -> list[Problem]:
+    """Groups and issuers that no token can ever carry."""
+    problems = [
+        Problem(
+            "pool.group",
+            f"group {group!r} of allowed_groups does not start with a slash, so no token carries it",
+            f"write the group as the WLCG profile does: '/{group}'",
+            node.where,
+            node.name,
+        )
+        for group in node.properties["allowed_groups"]
+        if not group.startswith("/")
+    ]
+    problems += [
+        Problem(
+            "pool.issuer",
+            f"trusted issuer {issuer!r} is not an https URL",
+            "give the issuer as it stands in the tokens' iss claim, https://...",
+            node.where,
+            node.name,
+        )
+        for issuer in node.properties["trusted_issuers"]
+        if not issuer.startswith("https://")
+    ]
+    return problems
+
+
+def _worker(node: Node, facts: Facts, number: int, probe: Probe) -> Container:
+    name = f"{node.name}-worker-{number}"
+    retirement = float(node.properties["job_retirement_time"])
+    return Container(
+        name=name,
+        service=node.name,
+        image="worker",
+        settings=settings(node, facts, "execute-point"),
+        role="execute-point",
+        secrets=(SecretFile(CA, "ca.pem", "certificate"), idtoken(node, facts, name, "READ", "ADVERTISE_STARTD", "ADVERTISE_MASTER")),
+        mounts=_software(node, facts),
+        memory=node.properties["memory_per_worker"] + DAEMON_MEMORY,
+        cpus=float(node.properties["cpus_per_worker"]),
+        needs=(central_manager(node),),
+        probe=probe,
+        stop_grace=retirement + 2 * VACATE_TIME + 30.0,
+    )
+
+
+def _software(node: Node, facts: Facts) -> tuple[Mount, ...]:
+    name = node.target("software")
+    if name is None or not facts.facility.node(name).properties.get("enabled"):
+        return ()
+    return (Mount(facts.paths["cvmfs"], "/cvmfs", read_only=True, propagation="rslave"),)
+
+
+def _job_environment(node: Node, facts: Facts) -> Mapping[str, str]:
+    environment = {
+        **XROOTD_CLIENT,
+        "SSL_CERT_FILE": TRUST_BUNDLE,
+        "REQUESTS_CA_BUNDLE": TRUST_BUNDLE,
+        "AWS_CA_BUNDLE": TRUST_BUNDLE,
+        "X509_CERT_DIR": TRUST_FOLDER,
+    }
+    cache = node.target("cache")
+    if cache is not None:
+        environment["CANTIERE_SITE_CACHE"] = xrootd.url(facts.facility.node(cache), facts)
+    return environment
+
+
+def _identity(container: str, facts: Facts) -> str:
+    return f"{container}@{facts.domain}"
+
+
+def _signing_key(node: Node) -> Secret:
+    return Secret(f"{node.name}-signing-key")

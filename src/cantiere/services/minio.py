@@ -1,0 +1,86 @@
+"""Object storage: a MinIO server whose users exchange a token of an issuer for temporary keys. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from cantiere.model import Container, Mount, Node, Port, Probe, Secret, SecretFile
+from cantiere.services import iam
+from cantiere.services.facts import Facts
+
+TYPE = "cantiere.nodes.ObjectStore"
+PORT = 9000
+ANY_AUDIENCE = "https://wlcg.cern.ch/jwt/v1/any"
+
+
+def endpoint(node: Node, facts: Facts) -> str:
+    """URL of the store."""
+    return f"https://{facts.fqdn(node.name)}:{PORT}"
+
+
+def audience(node: Node, facts: Facts, issuer: str) -> str:
+    """The audience by which the store knows the tokens of an issuer: MinIO's client identifier.
+
+    Tokens for any audience are accepted from every issuer. MinIO wants a different identifier for each issuer, so that those after
+    the first also get one of their own.
+
+    Parameters
+    ----------
+    node, facts:
+        The store, and the facility it is in.
+    issuer:
+        URL of the issuer.
+    """
+    first = facts.issuers(node)[0]
+    return ANY_AUDIENCE if issuer == first else f"{endpoint(node, facts)}/{issuer.removeprefix('https://')}"
+
+
+def role_arn(client_id: str = ANY_AUDIENCE) -> str:
+    """The RoleArn that a client names when it exchanges its token: MinIO makes it from the client identifier alone."""
+    digest = hashlib.sha1(client_id.encode(), usedforsecurity=False).digest()
+    return f"arn:minio:iam:::role/{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def root_user(node: Node) -> Secret:
+    """Where the store's administrator's name is kept."""
+    return Secret(f"{node.name}-root-user")
+
+
+def root_password(node: Node) -> Secret:
+    """Where the store's administrator's password is kept."""
+    return Secret(f"{node.name}-root-password")
+
+
+def settings(node: Node, facts: Facts) -> dict[str, Any]:
+    """The named variables of the store's configuration: endpoint, buckets, and per issuer its URL, MinIO's client identifier and role."""
+    issuers = []
+    for issuer in facts.issuers(node):
+        client_id = audience(node, facts, issuer)
+        issuers.append({"url": issuer, "client_id": client_id, "role_arn": role_arn(client_id)})
+    return {"endpoint": endpoint(node, facts), "buckets": list(node.properties["buckets"]), "issuers": issuers}
+
+
+def containers(node: Node, facts: Facts) -> tuple[Container, ...]:
+    """The store's container, after the issuers that run here."""
+    told = settings(node, facts)
+    issuers = [facts.facility.node(name) for name in node.requirements.get("issuer", ())]
+    return (
+        Container(
+            name=node.name,
+            service=node.name,
+            image="minio",
+            settings=told,
+            secrets=(
+                *facts.certificate(node.name),
+                SecretFile(root_user(node), "root-user"),
+                SecretFile(root_password(node), "root-password"),
+                SecretFile(Secret(f"{node.name}-openid"), "openid"),
+            ),
+            mounts=(Mount(f"{node.name}-data", "/srv/store"),),
+            ports=(Port(PORT, told["endpoint"], "Object store (S3)"),),
+            needs=tuple(issuer.name for issuer in issuers if not iam.external(issuer)),
+            probe=Probe(("/usr/local/bin/store", "ready"), 60.0),
+        ),
+    )

@@ -1,0 +1,150 @@
+"""A site: where a facility goes. Read from ``inventories/<site>/cantiere.yml``."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cantiere.errors import Location, Problem, TemplateError
+
+ENGINES = ("auto", "podman", "docker")
+SUPPLIES = ("auto", "upstream", "build")
+PLATFORMS = ("compose",)
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a facility goes.
+
+    Parameters
+    ----------
+    name:
+        The site's name; also the prefix of every object that is made for it.
+    file:
+        The inventory source that declares it.
+    template:
+        The service template.
+    inputs_file:
+        Inputs of the template, or None.
+    platform:
+        What the platform is bound to: ``compose``.
+    engine:
+        ``podman``, ``docker`` or ``auto``.
+    subnet:
+        Private network of the containers in CIDR notation.
+    bind_address:
+        Address of the machine on which ports are offered.
+    state_dir:
+        Folder of the state, the secrets and the run's events.
+    artifacts:
+        ``upstream``, ``build`` or ``auto``.
+    """
+
+    name: str
+    file: Path
+    template: Path
+    inputs_file: Path | None
+    platform: str
+    engine: str
+    subnet: str
+    bind_address: str
+    state_dir: Path
+    artifacts: str
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of the names of everything made for this site."""
+        return f"cantiere-{self.name}"
+
+
+def find(name: str) -> Path:
+    """The inventory source of a site of that name.
+
+    Raises
+    ------
+    TemplateError
+        There is no such site.
+    """
+    path = REPOSITORY / "inventories" / name / "cantiere.yml"
+    if not path.is_file():
+        known = sorted(p.parent.name for p in (REPOSITORY / "inventories").glob("*/cantiere.yml"))
+        raise TemplateError(Problem("site.unknown", f"there is no site {name!r}", f"use one of: {', '.join(known)}", Location(str(path))))
+    return path
+
+
+def load(path: Path, template: Path | None = None, inputs_file: Path | None = None) -> Site:
+    """Read a site.
+
+    Parameters
+    ----------
+    path:
+        The inventory source.
+    template, inputs_file:
+        Given by the user in place of the site's own.
+
+    Raises
+    ------
+    TemplateError
+        The file lacks a key, has an unknown one, or a value that cannot be.
+    """
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    problems: list[Problem] = []
+
+    def wrong(key: str, message: str, remedy: str) -> None:
+        problems.append(Problem("site.value", message, remedy, Location(str(path)), key))
+
+    if not isinstance(data, dict):
+        raise TemplateError(Problem("site.shape", "a site is a mapping", "start from inventories/here/cantiere.yml", Location(str(path))))
+    known = {"plugin", "site", "template", "inputs", "platform", "engine", "subnet", "bind_address", "state_dir", "artifacts"}
+    for key in sorted(set(map(str, data)) - known):
+        wrong(key, f"unknown key {key!r}", f"use one of: {', '.join(sorted(known))}")
+
+    def choice(key: str, allowed: tuple[str, ...]) -> str:
+        value = str(data.get(key, allowed[0]))
+        if value not in allowed:
+            wrong(key, f"{key} cannot be {value!r}", f"use one of: {', '.join(allowed)}")
+        return value
+
+    def address(key: str, default: str, parse: Any) -> str:
+        value = str(data.get(key, default))
+        try:
+            parse(value)
+        except ValueError as error:
+            wrong(key, f"{key}: {error}", f"for example {default}")
+        return value
+
+    for key in ("site", "template"):
+        if not isinstance(data.get(key), str):
+            wrong(key, f"{key} is missing", f"name the {key}")
+    subnet = address("subnet", "10.137.0.0/20", _subnet)
+    own_template = (path.parent / str(data.get("template"))).resolve()
+    chosen = template.resolve() if template else own_template
+    if inputs_file is None and "inputs" in data and chosen == own_template:
+        inputs_file = path.parent / str(data["inputs"])
+    site = Site(
+        name=str(data.get("site")),
+        file=path.resolve(),
+        template=chosen,
+        inputs_file=inputs_file.resolve() if inputs_file else None,
+        platform=choice("platform", PLATFORMS),
+        engine=choice("engine", ENGINES),
+        subnet=subnet,
+        bind_address=address("bind_address", "127.0.0.1", ipaddress.ip_address),
+        state_dir=Path(str(data.get("state_dir", f"/var/lib/cantiere/{data.get('site')}"))),
+        artifacts=choice("artifacts", SUPPLIES),
+    )
+    if problems:
+        raise TemplateError(problems)
+    return site
+
+
+def _subnet(value: str) -> ipaddress.IPv4Network:
+    network = ipaddress.IPv4Network(value)
+    if network.prefixlen > 20:
+        raise ValueError(f"{value} is too small, a /20 or larger is needed")
+    return network

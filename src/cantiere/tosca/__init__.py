@@ -1,0 +1,23 @@
+"""The front end: from a TOSCA template and its inputs to a typed and checked :class:`~cantiere.model.Facility`.
+
+``compile.load`` is the way in. The rooms, in the order in which a template passes through them:
+
+``document``
+    YAML with a position for every element, and limits against hostile input.
+``sources``
+    The template, the files that it imports, and the inputs.
+``grammar``
+    Which keywords a construct may have.
+``registry``, ``schema``
+    Types with everything that they inherit, and the schemas of their properties.
+``pattern``, ``scalars``, ``constraints``, ``values``
+    From text to typed values.
+``functions``
+    ``get_input``, ``get_property``, ``get_attribute``, ``concat`` and ``token``.
+``topology``, ``requirements``
+    Node templates, and who fulfils whose requirements.
+``check``
+    What is checked beside: types, relationship templates, what is declared but not used.
+``compile``
+    All of it in one call.
+"""

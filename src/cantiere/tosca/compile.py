@@ -1,0 +1,216 @@
+"""From a template and its inputs to a facility: everything that is wrong is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cantiere.errors import Problem, TemplateError
+from cantiere.model import Facility, Node
+from cantiere.tosca import sources
+from cantiere.tosca.check import SECTION, Checker, unused_inputs
+from cantiere.tosca.constraints import Constraints
+from cantiere.tosca.document import Budget, Element, Map, Point, Scalar, from_python, parse
+from cantiere.tosca.functions import Functions
+from cantiere.tosca.grammar import Grammar, empty
+from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote
+from cantiere.tosca.registry import Registry
+from cantiere.tosca.requirements import Requirements
+from cantiere.tosca.schema import Definitions, Schema
+from cantiere.tosca.sources import Sources
+from cantiere.tosca.topology import Template, Topology
+from cantiere.tosca.values import Values, Void
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a template means.
+
+    Parameters
+    ----------
+    facility:
+        The facility that it declares.
+    warnings:
+        What is probably a mistake but does no harm.
+    """
+
+    facility: Facility
+    warnings: tuple[Problem, ...]
+
+
+def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None) -> Loaded:
+    """Read, check and compile a template.
+
+    Parameters
+    ----------
+    path:
+        The template.
+    inputs:
+        Input name to value, as the command line gives them; they win over the inputs file. A string for an input that is not
+        of type string is read as YAML (``"4"``, ``"[/cms]"``).
+    inputs_file:
+        A YAML file with input names and values.
+
+    Returns
+    -------
+    Loaded
+        The facility and warnings.
+
+    Raises
+    ------
+    TemplateError
+        The template or its inputs are invalid; it holds every problem that was found.
+    """
+    problems = Problems()
+    budget = Budget()
+    try:
+        read = sources.load(path, problems, budget)
+        if read is not None:
+            return _Compiler(path, read, problems, budget).compile(inputs or {}, inputs_file)
+    except TooManyError:
+        pass
+    raise TemplateError(problems.finish())
+
+
+class _Compiler:
+    """The rooms of the front end, wired together for one template."""
+
+    def __init__(self, path: Path, read: Sources, problems: Problems, budget: Budget) -> None:
+        self.path, self.problems, self.budget = path, problems, budget
+        self.root = read.template
+        self.grammar = Grammar(problems)
+        self.registry = Registry(problems)
+        self.registry.add(sources.normative())
+        for document in read.documents:
+            self.registry.add(document)
+            if document.root is not self.root and "topology_template" in document.root.entries:
+                message, key = "The topology template of an imported file is not used.", document.root.keys["topology_template"]
+                problems.warn("import.topology", message, "Import files that hold types alone.", key, SECTION)
+        self.registry.link()
+        self.values = Values(problems)
+        self.constraints = Constraints(problems, self.values.operand)
+        self.definitions = Definitions(self.registry, problems, self.constraints)
+        self.topology = Topology(self.registry, problems)
+        self.inputs: dict[str, Element | Void] = {}
+        self.values.definitions = self.definitions
+        self.values.functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
+        self.topology.matcher = Requirements(self.topology, self.definitions, self.values, problems)
+        self.checker = Checker(self.definitions, self.values, self.topology, problems)
+
+    def compile(self, given: Mapping[str, Any], inputs_file: Path | None) -> Loaded:
+        """The facility, or every problem."""
+        self.checker.types()
+        body = self.grammar.mapping(self.root, "topology_template", "")
+        if body is None:
+            if "topology_template" not in self.root.entries:
+                message = "The template has no topology_template."
+                self.problems.error("template.empty", message, "Add 'topology_template:' with node templates.", self.root)
+            raise TemplateError(self._all() or [_nothing(self.path)])
+        declared = self.checker.inputs(body)
+        self._inputs(declared, given, inputs_file)
+        self.topology.read(body, self.grammar)
+        groups = body.get("groups")
+        self.checker.topology_groups = tuple(groups.entries) if isinstance(groups, Map) else ()
+        self.checker.topology_keywords(body)
+        properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
+        self.checker.relationship_templates(body)
+        ordered = self.topology.order()
+        outputs = self.checker.outputs(body)
+        unused_inputs(body, declared, self.problems)
+        name, description = self._about()
+        if problems := self._all():
+            raise TemplateError(problems)
+        nodes = tuple(self._node(template, properties[template]) for template in ordered)
+        return Loaded(Facility(name, description, nodes, outputs), tuple(self.problems.warnings))
+
+    def _all(self) -> tuple[Problem, ...]:
+        return self.problems.finish()
+
+    def _node(self, template: Template, properties: dict[str, Any]) -> Node:
+        assert template.type is not None
+        links = self.topology.links(template)
+        requirements = {name: tuple(link.target.name for link in found) for name, found in links.items()}
+        return Node(template.name, template.type.name, properties, requirements, locate(template.mark))
+
+    def _about(self) -> tuple[str, str]:
+        """The template's name and description."""
+        metadata = self.grammar.mapping(self.root, "metadata", "")
+        name = metadata.get("template_name") if metadata else None
+        name = name or self.root.get("template_name")
+        description = self.grammar.text(self.root, "description", "")
+        return name.text if isinstance(name, Scalar) and name.text else self.path.stem, description.text.strip() if description else ""
+
+    def _inputs(self, declared: dict[str, tuple[Scalar, Schema]], given: Mapping[str, Any], inputs_file: Path | None) -> None:
+        """Find the value of every input and check it."""
+        written = sources.inputs(inputs_file, self.problems, self.budget) if inputs_file is not None else None
+        values: dict[str, Element] = {}
+        for key, element in written.items() if written else ():
+            if key.text in declared:
+                values[key.text] = element
+            else:
+                self._unknown(key.text, declared, key)
+        for name, value in given.items():
+            if name not in declared:
+                self._unknown(name, declared, Point(OPTION + name))
+            elif (element_ := self._option(name, value, declared[name][1])) is not None:
+                values[name] = element_
+            else:
+                self.inputs[name] = Void.INVALID
+        for name, (key, schema) in declared.items():
+            if name not in self.inputs:
+                self.inputs[name] = self._input(name, key, schema, values.get(name))
+
+    def _unknown(self, name: str, declared: Mapping[str, object], at: Scalar | Point) -> None:
+        remedy = self.problems.suggest(name, declared, f"The template has: {listed(declared, 30)}.")
+        self.problems.error("input.unknown", f"The template has no input {quote(name)}.", remedy, at, name)
+
+    def _option(self, name: str, value: Any, schema: Schema) -> Element | None:
+        """An input of the command line as an element; None where it cannot be one, which is recorded."""
+        place = OPTION + name
+        if isinstance(value, str) and schema.base != "string":
+            return parse(value.encode("utf-8", "surrogateescape"), place, self.problems, self.budget) or Scalar("", None, Point(place))
+        try:
+            return from_python(value, name)
+        except ValueError as error:
+            self.problems.error(
+                "input.type", f"The input {quote(name)} cannot be used: {error}.", "Give a plain value.", Point(place), name
+            )
+            return None
+
+    def _input(self, name: str, key: Scalar, schema: Schema, given: Element | None) -> Element | Void:
+        """The element that is an input's value."""
+        path = f"{SECTION}.inputs.{name}"
+        fixed = self._fixed(name)
+        if schema.default is not None:
+            default = self.values.convert(schema.default, schema, None, f"{path}.default")
+            if given is None and fixed is None and isinstance(default, Void):
+                return Void.INVALID
+        element = given if given is not None else fixed if fixed is not None else schema.default
+        if element is None:
+            if not schema.required:
+                return Void.ABSENT
+            remedy = f"Give it with --input {name}=… or in the inputs file."
+            self.problems.error("input.missing", f"The input {quote(name)} has no value.", remedy, key, path)
+            return Void.INVALID
+        if element is schema.default:
+            return element
+        if empty(element) and schema.base != "any":
+            remedy = f"Write a value of type {schema.title}, or remove the line."
+            self.problems.error("property.type", f"The input {quote(name)} is given without a value.", remedy, element, path)
+            return Void.INVALID
+        return Void.INVALID if isinstance(self.values.convert(element, schema, None, path), Void) else element
+
+    def _fixed(self, name: str) -> Element | None:
+        """The value that the template itself gives an input."""
+        element: Element | None = self.root
+        for step in (SECTION, "inputs", name, "value"):
+            element = element.entries.get(step) if isinstance(element, Map) else None
+        return element
+
+
+def _nothing(path: Path) -> Problem:
+    """What to say of a template whose topology is empty."""
+    message = "The template's topology_template is empty."
+    return Problem("template.empty", message, "Add node templates.", locate(Point(str(path))), SECTION)

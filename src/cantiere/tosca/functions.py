@@ -1,0 +1,308 @@
+"""Intrinsic functions. They give back elements, so that whoever asked checks them against its own type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cantiere.tosca.document import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.problems import Place, Problems, quote
+from cantiere.tosca.schema import Definitions, Schema
+from cantiere.tosca.topology import Template, Topology
+from cantiere.tosca.values import Values, Void, call
+
+MAX_REFERENCES = 64
+MAX_TEXT = 65_536
+
+Trail = tuple[tuple[int, int], ...]
+
+
+class Scope(NamedTuple):
+    """Where a function stands: in a node template, or (None) in the outputs."""
+
+    template: Template | None
+
+
+Found = tuple[Element | Void, Scope | None, Trail]
+"""An element or why there is none, the scope in which its own functions are read, and the calls that led there."""
+
+
+class Functions:
+    """Evaluates functions.
+
+    Parameters
+    ----------
+    inputs:
+        Input name to the element that is its value.
+    topology, definitions, values, problems:
+        What there is to refer to, and where errors go.
+    """
+
+    def __init__(
+        self, inputs: dict[str, Element | Void], topology: Topology, definitions: Definitions, values: Values, problems: Problems
+    ) -> None:
+        self.inputs, self.topology, self.definitions = inputs, topology, definitions
+        self.values, self.problems = values, problems
+        self.cycles: set[frozenset[tuple[int, int]]] = set()
+
+    def wrong(self, code: str, at: Place, message: str, remedy: str, path: str) -> Void:
+        """Record an error of a call."""
+        self.problems.error(f"function.{code}", message, remedy, at, path)
+        return Void.INVALID
+
+    def follow(self, element: Element, scope: Scope | None, path: str, trail: Trail) -> Found:
+        """Follow calls until there is an element that is none.
+
+        Parameters
+        ----------
+        element:
+            What is written: a call, or anything else.
+        scope:
+            Where it stands; None for literals.
+        path:
+            The path of the value that is asked for.
+        trail:
+            The calls that led here; one that comes again is a cycle.
+        """
+        while scope is not None and (name := call(element)) is not None and isinstance(element, Map):
+            self.values.spend()
+            here = (id(element), id(scope.template))
+            if here in trail:
+                loop = frozenset(trail[trail.index(here) :])
+                if loop not in self.cycles:
+                    self.cycles.add(loop)
+                    self.wrong("cycle", element, "The value refers to itself.", "Give one of the properties a value of its own.", path)
+                return Void.INVALID, scope, trail
+            if len(trail) >= MAX_REFERENCES:
+                message = f"The value is more than {MAX_REFERENCES} references away."
+                return self.wrong("depth", element, message, "Refer to the value itself.", path), scope, trail
+            trail = (*trail, here)
+            argument = element.entries[name]
+            found, scope, trail = self._call(name, element, argument, scope, path, trail)
+            if isinstance(found, Void):
+                return found, scope, trail
+            element = found
+        return element, scope, trail
+
+    def _call(self, name: str, element: Map, argument: Element, scope: Scope, path: str, trail: Trail) -> Found:
+        arguments = argument.items if isinstance(argument, Seq) else [argument]
+        if name == "get_input":
+            return self._input(element, arguments, path, trail)
+        if name in ("concat", "token"):
+            if not isinstance(argument, Seq):
+                return (
+                    self.wrong("arguments", argument, f"{name} has a list, not {kind(argument)}.", f"Write '{name}: [...]'.", path),
+                    scope,
+                    trail,
+                )
+            if name == "concat":
+                return self._concat(element, arguments, scope, path, trail), None, trail
+            return self._token(element, arguments, scope, path, trail), None, trail
+        if name in ("get_property", "get_attribute"):
+            if len(arguments) < 2 or not all(isinstance(item, Scalar) and item.value is not None for item in arguments):
+                message = f"{name} has a node and a name after it, all of them single words."
+                return self.wrong("arguments", argument, message, f"Write '{name}: [node, name]'.", path), scope, trail
+            words = [item for item in arguments if isinstance(item, Scalar)]
+            if name == "get_property":
+                return self._property(words, scope, path, trail)
+            return self._attribute(words, scope, path), scope, trail
+        message = f"The function {name} is not supported here."
+        return (
+            self.wrong("unsupported", element, message, "Use get_input, get_property, get_attribute, concat or token.", path),
+            scope,
+            trail,
+        )
+
+    def _input(self, element: Map, arguments: Sequence[Element], path: str, trail: Trail) -> Found:
+        name = arguments[0] if arguments else element
+        if not isinstance(name, Scalar) or not all(isinstance(item, Scalar) for item in arguments):
+            return self.wrong("arguments", element, "get_input names an input.", "Write 'get_input: name'.", path), None, trail
+        value = self.inputs.get(name.text)
+        if value is None:
+            remedy = self.problems.suggest(name.text, self.inputs, "Declare it under topology_template.inputs.")
+            return self.wrong("input", name, f"There is no input {quote(name.text)}.", remedy, path), None, trail
+        return self._walk(value, None, None, arguments[1:], path, trail)
+
+    def _walk(
+        self, found: Element | Void, schema: Schema | None, scope: Scope | None, keys: Sequence[Element], path: str, trail: Trail
+    ) -> Found:
+        """Follow keys and indexes into a value."""
+        for key in keys:
+            if isinstance(found, Void):
+                break
+            found, scope, trail = self.follow(found, scope, path, trail)
+            assert isinstance(key, Scalar)
+            inner: Element | None = None
+            if isinstance(found, Map):
+                inner = found.entries.get(key.text)
+                schemas = self.definitions.properties(schema.data) if schema and schema.data and schema.base == "complex" else {}
+                schema = schemas.get(key.text) or (schema.entry if schema and schema.base == "map" else None)
+                if inner is None and schema is not None and key.text in schemas:
+                    found, scope = (schema.default, None) if schema.default is not None else (Void.ABSENT, scope)
+                    continue
+            elif isinstance(found, Seq):
+                schema = schema.entry if schema else None
+                if isinstance(key.value, int) and 0 <= key.value < len(found.items):
+                    inner = found.items[key.value]
+            elif isinstance(found, Void):
+                break
+            if inner is None:
+                message = f"There is no {quote(key.text)} in the value, which is {kind(found)}."
+                return self.wrong("path", key, message, "Correct the path into the value.", path), scope, trail
+            found = inner
+        return found, scope, trail
+
+    def _template(self, word: Scalar, scope: Scope, path: str) -> Template | None:
+        """The node template that the first argument means; what it cannot mean is recorded."""
+        if word.text == "SELF" and scope.template is not None:
+            return scope.template
+        if word.text in ("SELF", "HOST", "SOURCE", "TARGET"):
+            where = "the outputs" if scope.template is None else "a node template"
+            self.wrong("keyword", word, f"{word.text} has no meaning in {where}.", "Write the name of a node template.", path)
+            return None
+        found = self.topology.templates.get(word.text)
+        if found is None:
+            candidates = [*self.topology.templates, "SELF", "HOST"]
+            remedy = self.problems.suggest(word.text, candidates, "Write the name of a node template.")
+            self.wrong("node", word, f"There is no node template {quote(word.text)}.", remedy, path)
+        return found
+
+    def _nodes(self, word: Scalar, scope: Scope, path: str) -> list[Template]:
+        """Where to look: one node template, or for HOST all below which this one stands, nearest first."""
+        if word.text != "HOST" or scope.template is None:
+            found = self._template(word, scope, path)
+            return [found] if found else []
+        hosts: list[Template] = []
+        at: Template | None = scope.template
+        while (at := self.topology.host(at) if at else None) is not None and len(hosts) < MAX_REFERENCES:
+            self.values.spend()
+            hosts.append(at)
+        if not hosts:
+            self.wrong("host", word, f"{quote(scope.template.name)} is hosted on nothing.", "Write the name of a node template.", path)
+        return hosts
+
+    def _property(self, words: list[Scalar], scope: Scope, path: str, trail: Trail) -> Found:
+        nodes = self._nodes(words[0], scope, path)
+        if not nodes or any(node.type is None for node in nodes):
+            return Void.INVALID, scope, trail
+        for node in nodes:
+            for body, schemas, place, keys in self._holders(node, words[1:]):
+                schema = schemas.get(keys[0].text)
+                if schema is None:
+                    continue
+                written = body.entries.get(keys[0].text) if body else None
+                found: Element | Void = Void.ABSENT
+                inside: Scope | None = Scope(place)
+                if written is not None:
+                    found = written
+                elif schema.default is not None:
+                    found, inside = schema.default, None
+                return self._walk(found, schema, inside, keys[1:], path, trail)
+            if self._unfulfilled(node, words[1]):
+                return Void.ABSENT, scope, trail
+        known = [name for node in nodes if node.type for name in self.definitions.properties(node.type)]
+        remedy = self.problems.suggest(words[-1].text, known, "Name a property of its type.")
+        message = f"{quote(nodes[0].name)} has no property {quote('.'.join(word.text for word in words[1:]))}."
+        return self.wrong("property", words[-1], message, remedy, path), scope, trail
+
+    def _unfulfilled(self, node: Template, word: Scalar) -> bool:
+        """Whether a word names a requirement that nothing fulfils."""
+        return (
+            node.type is not None and word.text in self.definitions.requirements(node.type) and not self.topology.links(node).get(word.text)
+        )
+
+    def _holders(self, node: Template, words: list[Scalar]) -> list[tuple[Map | None, dict[str, Schema], Template, list[Scalar]]]:
+        """Who may have the property: the node itself, what fulfils its requirement, its capability."""
+        assert node.type is not None
+        holders = [(node.properties, self.definitions.properties(node.type), node, words)]
+        if len(words) < 2:
+            return holders
+        name, rest = words[0].text, words[1:]
+        if name in self.definitions.requirements(node.type):
+            for link in self.topology.links(node).get(name, [])[:1]:
+                target = link.target
+                if target.type is None:
+                    continue
+                capability = self.definitions.capabilities(target.type).get(link.capability)
+                if capability is not None:
+                    holders.append((target.capability(link.capability), capability.properties, target, rest))
+                holders.append((target.properties, self.definitions.properties(target.type), target, rest))
+        capability = self.definitions.capabilities(node.type).get(name)
+        if capability is not None:
+            holders.append((node.capability(name), capability.properties, node, rest))
+        return holders
+
+    def _attribute(self, words: list[Scalar], scope: Scope, path: str) -> Void:
+        nodes = self._nodes(words[0], scope, path)
+        if not nodes or any(node.type is None for node in nodes):
+            return Void.INVALID
+        known: list[str] = []
+        for node in nodes:
+            assert node.type is not None
+            names = [*self.definitions.properties(node.type, "attributes"), *self.definitions.properties(node.type)]
+            if words[1].text in names:
+                return Void.UNKNOWN
+            known += names
+            if len(words) > 2 and self._remote(node, words[1].text, words[2].text):
+                return Void.UNKNOWN
+        remedy = self.problems.suggest(words[1].text, known, "Name an attribute of its type.")
+        message = f"{quote(nodes[0].name)} has no attribute {quote('.'.join(word.text for word in words[1:]))}."
+        return self.wrong("attribute", words[1], message, remedy, path)
+
+    def _remote(self, node: Template, name: str, attribute: str) -> bool:
+        """Whether an attribute is one of a capability of the node, or of what fulfils its requirement."""
+        assert node.type is not None
+        reached = [(node, name)]
+        if name in self.definitions.requirements(node.type):
+            links = self.topology.links(node).get(name, [])
+            reached += [(link.target, link.capability) for link in links]
+            for link in links:
+                if link.target.type and attribute in self.definitions.properties(link.target.type, "attributes"):
+                    return True
+        for owner, capability in reached:
+            found = self.definitions.capabilities(owner.type).get(capability) if owner.type else None
+            if found and (
+                attribute in found.properties or (found.type and attribute in self.definitions.properties(found.type, "attributes"))
+            ):
+                return True
+        return False
+
+    def _text(self, element: Element, scope: Scope, path: str, trail: Trail) -> str | Void:
+        """An argument of concat or token as a text."""
+        found, _, _ = self.follow(element, scope, path, trail)
+        if found is Void.ABSENT:
+            return self.wrong("absent", element, "What is referred to has no value.", "Give it a value or a default.", path)
+        if isinstance(found, Void):
+            return found
+        if not isinstance(found, Scalar) or found.value is None:
+            return self.wrong("arguments", element, f"A text is expected, not {kind(found)}.", "Refer to a string.", path)
+        return str(found.value).lower() if isinstance(found.value, bool) else found.text
+
+    def _concat(self, element: Map, arguments: Sequence[Element], scope: Scope, path: str, trail: Trail) -> Element | Void:
+        parts = [self._text(item, scope, path, trail) for item in arguments]
+        for void in (Void.INVALID, Void.UNKNOWN):
+            if void in parts:
+                return void
+        text = "".join(part for part in parts if isinstance(part, str))
+        if len(text) > MAX_TEXT:
+            return self.wrong("size", element, f"The text has more than {MAX_TEXT} characters.", "Concatenate less.", path)
+        return Scalar(text, text, element.mark)
+
+    def _token(self, element: Map, arguments: Sequence[Element], scope: Scope, path: str, trail: Trail) -> Element | Void:
+        index = arguments[2] if len(arguments) == 3 else element
+        if not isinstance(index, Scalar) or type(index.value) is not int:
+            message = "token has a text, the characters that separate its parts, and a number."
+            return self.wrong("arguments", element, message, 'Write \'token: ["a:b", ":", 0]\'.', path)
+        parts = [self._text(item, scope, path, trail) for item in arguments[:2]]
+        text, separators = parts
+        if not isinstance(text, str) or not isinstance(separators, str):
+            return Void.INVALID if Void.INVALID in parts else Void.UNKNOWN
+        if not separators:
+            return self.wrong("arguments", arguments[1], "token has no character that separates.", "Write one, such as ':'.", path)
+        for char in separators[1:]:
+            text = text.replace(char, separators[0])
+        pieces = text.split(separators[0])
+        if not 0 <= index.value < len(pieces):
+            message = f"The text has {len(pieces)} parts; there is no number {index.value}."
+            return self.wrong("index", index, message, "Count from 0.", path)
+        return Scalar(pieces[index.value], pieces[index.value], element.mark)

@@ -1,0 +1,260 @@
+"""Requirements: by node name, by node type, by capability type and by node filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cantiere.tosca import grammar
+from cantiere.tosca.document import Element, Map, Scalar, kind
+from cantiere.tosca.filters import Filter, Filters
+from cantiere.tosca.grammar import Grammar, empty, join
+from cantiere.tosca.problems import Mark, Problems, listed, quote
+from cantiere.tosca.registry import Registry, Type
+from cantiere.tosca.schema import Definitions, Requirement
+from cantiere.tosca.topology import Link, Template, Topology
+from cantiere.tosca.values import Values
+
+MAX_REASONS = 6
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What one assignment asks for: the definition, narrowed by what is written."""
+
+    definition: Requirement
+    node: Type | None
+    template: Template | None
+    capability: Type | None
+    capability_name: str
+    relationship: Type | None
+    filter: Filter | None
+    mark: Mark
+    path: str
+
+    @classmethod
+    def of(cls, definition: Requirement, mark: Mark, path: str) -> _Wanted:
+        """What the definition alone asks for."""
+        return cls(definition, definition.node, None, definition.capability, "", definition.relationship, None, mark, path)
+
+
+class Requirements:
+    """Finds who fulfils the requirements of a template."""
+
+    def __init__(self, topology: Topology, definitions: Definitions, values: Values, problems: Problems) -> None:
+        self.topology, self.definitions = topology, definitions
+        self.registry: Registry = topology.registry
+        self.values, self.problems = values, problems
+        self.grammar = Grammar(problems)
+        self.filters = Filters(definitions, values, problems)
+        self.by_type: dict[Type | None, list[Template]] = {}
+
+    def match(self, template: Template) -> list[Link]:
+        """All requirements of a template that are fulfilled, in the order written; the others are recorded."""
+        if template.type is None:
+            return []
+        if not self.by_type:
+            for other in self.topology.templates.values():
+                self.by_type.setdefault(other.type, []).append(other)
+        definitions = self.definitions.requirements(template.type)
+        links: list[Link] = []
+        counts: dict[str, int] = {}
+        for name, element, path in self.grammar.listed(template.body, "requirements", template.path):
+            definition = definitions.get(name.text)
+            if definition is None:
+                remedy = self.problems.suggest(name.text, definitions, f"It has: {listed(definitions)}.")
+                message = f"A {template.type.name} has no requirement {quote(name.text)}."
+                self.problems.error("requirement.unknown", message, remedy, name, path)
+                continue
+            counts[name.text] = counts.get(name.text, 0) + 1
+            if definition.most is not None and counts[name.text] == definition.most + 1:
+                message = f"{quote(name.text)} may be fulfilled at most {definition.most} times."
+                self.problems.error("requirement.occurrences", message, "Remove one of them.", name, path)
+            wanted = self._wanted(definition, name, element, path)
+            link = self._fulfil(template, wanted) if wanted else None
+            if link is not None:
+                links.append(link)
+        for definition in definitions.values():
+            self._implicit(template, definition, counts.get(definition.name, 0), links)
+        return links
+
+    def _implicit(self, template: Template, definition: Requirement, count: int, links: list[Link]) -> None:
+        """Fulfil a requirement that is needed and not assigned, where there is only one who can."""
+        if count >= definition.least:
+            return
+        path = join(template.path, f"requirements.{definition.name}")
+        if count or definition.least > 1:
+            message = (
+                f"{quote(template.name)} needs the requirement {quote(definition.name)} at least {definition.least} times, not {count}."
+            )
+            self.problems.error("requirement.occurrences", message, f"Add '- {definition.name}: …' lines.", template.mark, path)
+            return
+        link = self._fulfil(template, _Wanted.of(definition, template.mark, path))
+        if link is not None:
+            links.append(link)
+
+    def _wanted(self, definition: Requirement, name: Scalar, element: Element, path: str) -> _Wanted | None:
+        """What an assignment asks for; None where it cannot be read, which is recorded."""
+        wanted = _Wanted.of(definition, name.mark, path)
+        if isinstance(element, Scalar) and not empty(element):
+            wanted.mark = element.mark
+            return wanted if self._target(wanted, element, path) else None
+        if not isinstance(element, Map):
+            message = f"A requirement names a node template, not {kind(element)}."
+            self.grammar.wrong(name if empty(element) else element, message, "Write '- name: node'.", path)
+            return None
+        self.grammar.keywords(element, grammar.REQUIREMENT_ASSIGNMENT, "requirement", path)
+        self.grammar.occurrences(element, path, (1, 1))
+        node = self.grammar.text(element, "node", path)
+        good = node is None or self._target(wanted, node, f"{path}.node")
+        good = self._capability(wanted, element, path) and good
+        good = self._relationship(wanted, element, path) and good
+        if "node_filter" in element.entries:
+            body = self.grammar.mapping(element, "node_filter", path)
+            wanted.filter = self.filters.read(body, f"{path}.node_filter") if body else None
+            good = good and wanted.filter is not None
+        return wanted if good else None
+
+    def _target(self, wanted: _Wanted, node: Scalar, path: str) -> bool:
+        """Read the name of a node template or node type."""
+        wanted.mark = node.mark
+        wanted.template = self.topology.templates.get(node.text)
+        if wanted.template is not None:
+            return True
+        wanted.node = self.registry.find("node_types", node.text)
+        if wanted.node is not None:
+            return True
+        candidates = [*self.topology.templates, *self.registry.types["node_types"]]
+        remedy = self.problems.suggest(node.text, candidates, f"Name one of: {listed(self.topology.templates)}.")
+        self.problems.error("requirement.node", f"There is no node template or node type {quote(node.text)}.", remedy, node, path)
+        return False
+
+    def _capability(self, wanted: _Wanted, element: Map, path: str) -> bool:
+        written = self.grammar.text(element, "capability", path)
+        if written is None:
+            return "capability" not in element.entries
+        found = self.registry.find("capability_types", written.text)
+        if found is not None:
+            wanted.capability = found
+            return True
+        types = [wanted.template.type] if wanted.template and wanted.template.type else [wanted.node] if wanted.node else []
+        names = [name for type_ in types for name in self.definitions.capabilities(type_)]
+        if written.text in names or (not types and "." not in written.text):
+            wanted.capability_name = written.text
+            return True
+        candidates = [*names, *self.registry.types["capability_types"]]
+        remedy = self.problems.suggest(written.text, candidates, "Name a capability type, or a capability of the target.")
+        self.problems.error(
+            "requirement.capability", f"There is no capability {quote(written.text)}.", remedy, written, f"{path}.capability"
+        )
+        return False
+
+    def _relationship(self, wanted: _Wanted, element: Map, path: str) -> bool:
+        written = element.get("relationship")
+        where = f"{path}.relationship"
+        if isinstance(written, Map):
+            self.grammar.keywords(written, grammar.RELATIONSHIP_ASSIGNMENT, "relationship", where)
+            found = self.registry.reference("relationship_types", written, "type", where)
+            wanted.relationship = found or wanted.relationship
+            return found is not None or "type" not in written.entries
+        word = self.grammar.text(element, "relationship", path)
+        if word is None:
+            return written is None
+        found = self.registry.find("relationship_types", word.text) or self.topology.relationships.get(word.text)
+        if found is None:
+            self.registry.unknown("relationship_types", word, where)
+        wanted.relationship = found or wanted.relationship
+        return found is not None
+
+    def _fulfil(self, template: Template, wanted: _Wanted) -> Link | None:
+        """The one who fulfils a requirement; none or several are recorded."""
+        name = wanted.definition.name
+        if wanted.template is not None:
+            target = wanted.template
+            if target.type is None:
+                return None
+            capability, reason = self._suits(template, target.type, wanted)
+            reason = reason or self._filtered(template, target, wanted)
+            if reason:
+                message = f"{quote(target.name)} cannot be the {quote(name)} of {quote(template.name)}: {reason}."
+                remedy = self._remedy(template, wanted)
+                self.problems.error("requirement.mismatch", message, remedy, wanted.mark, wanted.path)
+                return None
+            return Link(name, target, capability, wanted.relationship, wanted.mark, wanted.path)
+        suitable, reasons = self._candidates(template, wanted)
+        if len(suitable) == 1:
+            target, capability = suitable[0]
+            return Link(name, target, capability, wanted.relationship, wanted.mark, wanted.path)
+        if None in self.by_type:
+            return None
+        if suitable:
+            names = listed([target.name for target, _ in suitable])
+            message = f"Several node templates can be the {quote(name)} of {quote(template.name)}: {names}."
+            self.problems.error("requirement.ambiguous", message, f"Name one: '- {name}: {suitable[0][0].name}'.", wanted.mark, wanted.path)
+            return None
+        tried = "; ".join(reasons[:MAX_REASONS]) or "there is no other node template"
+        message = f"No node template can be the {quote(name)} of {quote(template.name)}: {tried}."
+        what = wanted.capability.name if wanted.capability else wanted.node.name if wanted.node else "node"
+        self.problems.error("requirement.unfulfilled", message, f"Add a node template that offers {what}.", wanted.mark, wanted.path)
+        return None
+
+    def _remedy(self, template: Template, wanted: _Wanted) -> str:
+        """Who could be named in place of one that does not fit."""
+        suitable, _ = self._candidates(template, wanted)
+        if suitable:
+            return f"Name one of: {listed([target.name for target, _ in suitable])}."
+        return "Add a node template that fulfils it."
+
+    def _candidates(self, template: Template, wanted: _Wanted) -> tuple[list[tuple[Template, str]], list[str]]:
+        """Who fulfils a requirement, with the capability; and why others that come near do not."""
+        suitable: list[tuple[Template, str]] = []
+        reasons: list[str] = []
+        for type_, templates in self.by_type.items():
+            if type_ is None:
+                continue
+            self.values.spend()
+            capability, reason = self._suits(template, type_, wanted)
+            if reason:
+                if len(reasons) < MAX_REASONS:
+                    more = f" and {len(templates) - 3} more" if len(templates) > 3 else ""
+                    reasons.append(f"{listed([entry.name for entry in templates[:3]])}{more}: {reason}")
+                continue
+            for target in templates:
+                if target is template:
+                    continue
+                if reason := self._filtered(template, target, wanted):
+                    reasons.insert(0, f"{target.name}: {reason}")
+                else:
+                    suitable.append((target, capability))
+        suitable.sort(key=lambda pair: pair[0].index)
+        return suitable, reasons
+
+    def _suits(self, template: Template, type_: Type, wanted: _Wanted) -> tuple[str, str]:
+        """The capability of a node type that fulfils a requirement, and else why none does."""
+        assert template.type is not None
+        for asked in (wanted.definition.node, wanted.node):
+            if asked is not None and not type_.derives(asked):
+                return "", f"its type {type_.name} does not derive from {asked.name}"
+        capabilities = self.definitions.capabilities(type_)
+        asked = wanted.capability
+        found = [
+            capability
+            for capability in capabilities.values()
+            if (not wanted.capability_name or capability.name == wanted.capability_name)
+            and (asked is None or (capability.type is not None and capability.type.derives(asked)))
+        ]
+        if not found:
+            return "", f"it has no capability {wanted.capability_name or (asked.name if asked else '')}"
+        open_to = [entry for entry in found if not entry.sources or any(template.type.derives(source) for source in entry.sources)]
+        if not open_to:
+            sources = listed([source.name for source in found[0].sources])
+            return "", f"its capability {found[0].name} is only for {sources}"
+        targets = self.definitions.targets(wanted.relationship) if wanted.relationship else []
+        for entry in open_to:
+            if not targets or any(type_.derives(target) or (entry.type and entry.type.derives(target)) for target in targets):
+                return entry.name, ""
+        assert wanted.relationship is not None
+        return "", f"a {wanted.relationship.name} points at {listed([target.name for target in targets])} only"
+
+    def _filtered(self, template: Template, target: Template, wanted: _Wanted) -> str:
+        """Why a node filter leaves a template out; empty where it does not."""
+        return self.filters.reason(wanted.filter, target, template) if wanted.filter else ""

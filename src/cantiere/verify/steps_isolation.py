@@ -1,0 +1,109 @@
+"""Steps that try to get out: of one user's job into another's, and of the hub's container into the machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cantiere.verify.result import StepNotRun, require
+from cantiere.verify.session import Session
+
+RUNNING = 2
+FORBIDDEN, CONFLICT = 403, 409
+START_TIMEOUT = 60.0
+JOB_REMEDY = "give every slot an account of its own: see images/htcondor"
+GUARD_REMEDY = "check what the guard in front of the engine's socket lets through: see `./cantiere logs` of the guard"
+
+VICTIM = """
+umask 022
+echo private > secret.txt
+exec sleep 600
+"""
+
+ATTACKER = """
+execute=$(dirname "$_CONDOR_SCRATCH_DIR")
+say() { printf '%s %s\\n' "$1" "$2"; }
+say account "$(id -un)"
+[ -s "$_CONDOR_CREDS/iam.use" ] && say own token
+for other in "$execute"/*; do
+  [ "$other" = "$_CONDOR_SCRATCH_DIR" ] && continue
+  [ -d "$other" ] || continue
+  say neighbour "$(stat -c '%U %a' "$other")"
+  ls "$other" >/dev/null 2>&1 && say GOT "listing of $other"
+  for file in $(find "$other" -type f -readable 2>/dev/null); do say GOT "$file"; done
+  for file in secret.txt .condor_creds/iam.use; do cat "$other/$file" >/dev/null 2>&1 && say GOT "$other/$file"; done
+done
+for file in $(find /tmp /var /run /srv /dev/shm /home -name '*.use' -readable 2>/dev/null); do
+  case $file in "$_CONDOR_CREDS"/*) ;; *) say GOT "$file" ;; esac
+done
+me=$(id -u)
+for process in /proc/[0-9]*; do
+  [ "$(stat -c %u "$process" 2>/dev/null)" = "$me" ] && continue
+  for file in environ cwd/secret.txt; do head -c 1 "$process/$file" 2>/dev/null | grep -q . && say GOT "$process/$file"; done
+  kill -0 "${process#/proc/}" 2>/dev/null && say GOT "power over process ${process#/proc/}"
+done
+true
+"""
+
+
+def between_jobs(session: Session) -> str:
+    """One user's job cannot read the token or the files of another user's job on the same worker, nor meddle with it."""
+    alice, carol = session.member(0), session.member(1)
+    victim_kernel, attacker_kernel = session.kernel(alice), session.kernel(carol)
+    worker = _roomy_worker(session, alice)
+    where = f'Machine == "{worker}"'
+    victim = int(victim_kernel.call(f"probe.start_jobs({VICTIM!r}, token=True, requirements={where!r})", 60))
+    session.cleanup.callback(victim_kernel.run, f"probe.remove({victim})")
+    victim_kernel.call(f"probe.wait_for({victim}, {RUNNING}, 1, {START_TIMEOUT})", START_TIMEOUT + 10)
+    attacker = int(attacker_kernel.call(f"probe.start_jobs({ATTACKER!r}, token=True, requirements={where!r})", 60))
+    session.cleanup.callback(attacker_kernel.run, f"probe.remove({attacker})")
+    attacker_kernel.call(f"probe.wait_for({attacker}, 4, 1, {START_TIMEOUT})", START_TIMEOUT + 10)
+    lines = [line.split(" ", 1) for line in attacker_kernel.call(f"probe.outputs({attacker})", 30)[0].splitlines() if " " in line]
+    still = victim_kernel.call(f"probe.jobs({victim})", 30)
+    said: dict[str, list[str]] = {}
+    for word, text in lines:
+        said.setdefault(word, []).append(text)
+    require(still[0]["JobStatus"] == RUNNING, f"{alice}'s job ended before {carol}'s had tried", "run the verification again")
+    require(said.get("own") == ["token"], f"{carol}'s job has not even its own token: {said}", "see the log of the worker")
+    require(said.get("neighbour"), f"{carol}'s job saw no job of {alice} on {worker}: {said}", "see the log of the worker")
+    require("GOT" not in said, f"{carol}'s job got at {alice}'s: {', '.join(said.get('GOT', []))[:300]}", JOB_REMEDY)
+    done = attacker_kernel.call(f"probe.meddle({victim})", 60)
+    require(not done, f"{carol} could {' and '.join(done)} {alice}'s job", "check ALLOW_WRITE and QUEUE_SUPER_USERS of the access point")
+    neighbour = said["neighbour"][0].split()
+    return (
+        f"both jobs on {worker.partition('.')[0]}: {carol}'s (account {said['account'][0]}) saw the folder of {alice}'s "
+        f"(owner {neighbour[0]}, mode {neighbour[1]}) and could read no token, file or process of it; nor remove or fetch it"
+    )
+
+
+def hub_confined(session: Session) -> str:
+    """The hub cannot reach the machine or other services through the socket by which it asks for notebooks."""
+    target, user = session.target, session.member()
+    session.kernel(user)
+    source = (Path(__file__).resolve().parent / "inside_hub.py").read_text(encoding="utf-8")
+    others = [f"{target.prefix}-{name}" for name in (target.parts.iam, target.parts.store) if name]
+    command = ("python3", "-c", source, target.hub_socket, user, json.dumps(others))
+    done = target.control.exec(target.parts.hub, command, 120)
+    require(done.code == 0, f"the attempts could not be made: {done.stderr.strip()[-300:]}", "see `./cantiere logs hub`")
+    outcome = json.loads(done.stdout)
+    require(outcome["control"] == CONFLICT, f"a good request does not get through to the engine: HTTP {outcome['control']}", GUARD_REMEDY)
+    reached = {what: status for what, status in outcome["attempts"].items() if status != FORBIDDEN}
+    require(not reached, f"not refused: {', '.join(f'{what} (HTTP {status})' for what, status in reached.items())}", GUARD_REMEDY)
+    return (
+        f"{len(outcome['attempts'])} attempts from inside the hub refused, a good request passes; tried: {', '.join(outcome['attempts'])}"
+    )
+
+
+def _roomy_worker(session: Session, name: str) -> str:
+    """A worker that runs two jobs at a time.
+
+    Raises
+    ------
+    StepNotRun
+        There is none.
+    """
+    machines = session.kernel(name).call("probe.machines()", 30)
+    roomy = sorted(machine for machine, cpus in machines.items() if cpus >= 2)
+    if not roomy:
+        raise StepNotRun("every worker has one core, so that two jobs never run on one worker; cpus_per_worker 2 makes this possible")
+    return str(roomy[0])

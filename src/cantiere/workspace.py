@@ -1,0 +1,145 @@
+"""Everything a command works with, put together once: the site, the facility, its project and its stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cantiere import artifacts, bind, compose
+from cantiere import site as sites
+from cantiere.errors import CantiereError, Problem, TemplateError
+from cantiere.model import Facility, Project
+from cantiere.plan.build import Wanted
+from cantiere.services import catalogue
+from cantiere.services.facts import Facts
+from cantiere.site import Site
+from cantiere.state import State, StateStore
+from cantiere.tosca.compile import load
+
+CACHE = Path("/var/cache/cantiere")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A facility on a site.
+
+    Parameters
+    ----------
+    site:
+        Where it goes.
+    facility:
+        What the template declares.
+    inputs:
+        Inputs given beside the site's file.
+    engine_name:
+        ``podman`` or ``docker``.
+    warnings:
+        What the front end warned of.
+    """
+
+    site: Site
+    facility: Facility
+    inputs: Mapping[str, Any]
+    engine_name: str
+    warnings: tuple[Problem, ...] = ()
+
+    @cached_property
+    def store(self) -> StateStore:
+        """The site's state."""
+        return StateStore(self.site.state_dir)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Where the facility's parts are found."""
+        state = self.site.state_dir
+        return Facts(
+            facility=self.facility,
+            domain=bind.domain(self.facility),
+            paths={"samples": str(self.samples_folder), "engine": str(state / "engine-api"), "cvmfs": str(state / "cvmfs")},
+            engine=self.engine_name,
+            network=self.site.prefix,
+            prefix=self.site.prefix,
+            images=artifacts.references(),
+        )
+
+    @cached_property
+    def project(self) -> Project:
+        """The facility as containers of this machine."""
+        return bind.bind(self.facility, self.facts, self.site.subnet, self.site.bind_address)
+
+    @property
+    def samples_folder(self) -> Path:
+        """Where the sample data is put; a folder per version of it."""
+        return CACHE / "samples" / artifacts.catalogue()[artifacts.SAMPLES].reference.rpartition(":")[2]
+
+    @cached_property
+    def wanted(self) -> Wanted:
+        """What should be there."""
+        project, paths = self.project, self.facts.paths
+        sources = {mount.source for c in project.containers for mount in c.mounts}
+        samples = artifacts.SAMPLES if paths["samples"] in sources else None
+        references = artifacts.references()
+        images = artifacts.chain((*self.image_names(), *([samples] if samples else [])))
+        return Wanted(
+            project=project,
+            specifications={c.name: compose.spec(project, c, references[c.image]) for c in project.containers},
+            images=[(image.name, image.parent, image.reference) for image in images],
+            samples=samples,
+            engine_api=paths["engine"] in sources,
+            mounts=tuple(path for path in (paths["cvmfs"],) if path in sources),
+            names={f"{c.name}.{project.domain}": project.addresses[c.name] for c in project.containers},
+        )
+
+    def image_names(self) -> tuple[str, ...]:
+        """Images of ``artifacts.yaml`` that containers run or users can choose."""
+        chosen = [item["image"] for node in self.facility.nodes for item in node.properties.get("images", ())]
+        known = artifacts.catalogue()
+        return tuple(dict.fromkeys([*bind.image_names(self.project), *(name for name in chosen if name in known)]))
+
+
+def open_site(name: str, template: Path | None, inputs: Mapping[str, Any], inputs_file: Path | None) -> Workspace:
+    """The workspace that a command line asks for.
+
+    Parameters
+    ----------
+    name:
+        The site's name, or the path of its inventory source.
+    template, inputs, inputs_file:
+        Given in place of, or on top of, the site's own.
+
+    Raises
+    ------
+    TemplateError
+        The site, the template or an input is invalid; all problems at once.
+    """
+    path = Path(name) if name.endswith((".yml", ".yaml")) else sites.find(name)
+    site = sites.load(path, template, inputs_file)
+    loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file)
+    problems = catalogue.check(loaded.facility)
+    if problems:
+        raise TemplateError(problems)
+    from cantiere.engine import preferred
+
+    return Workspace(site, loaded.facility, dict(inputs), preferred(site.engine), loaded.warnings)
+
+
+def open_applied(name: str) -> tuple[Workspace, State]:
+    """The workspace of what was applied last on a site, with the template and inputs it was applied with.
+
+    Raises
+    ------
+    CantiereError
+        Nothing was applied there.
+    """
+    path = Path(name) if name.endswith((".yml", ".yaml")) else sites.find(name)
+    state = StateStore(sites.load(path).state_dir).load()
+    if state is None or not state.applied:
+        raise CantiereError(
+            Problem("state.none", f"nothing is up on site {path.parent.name!r}", "run `./cantiere up` first", path=path.parent.name)
+        )
+    applied = state.applied
+    inputs_file = Path(applied["inputs_file"]) if applied.get("inputs_file") else None
+    return open_site(str(path), Path(applied["template"]), applied["inputs"], inputs_file), state

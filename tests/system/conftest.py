@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.tree import REPOSITORY
+
+LABEL = "cantiere.facility=cantiere-here"
+
+
+class CommandLine:
+    """The command line, as a user has it."""
+
+    def run(
+        self, *arguments: str, code: int | None = 0, timeout: float = 1800, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command; an exit code other than the expected one fails the test."""
+        done = subprocess.run(
+            [REPOSITORY / "cantiere", *arguments],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, **(environment or {})},
+            check=False,
+        )
+        assert code is None or done.returncode == code, f"{' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def json(self, *arguments: str, code: int | None = 0, environment: dict[str, str] | None = None) -> Any:
+        """Run one command with --json, and read what it says."""
+        done = self.run(*arguments, "--json", code=code, environment=environment)
+        return json.loads(done.stdout)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command in a process group of its own and go on."""
+        return subprocess.Popen(
+            [REPOSITORY / "cantiere", *arguments],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def verified(self, *steps: str) -> dict[str, dict[str, Any]]:
+        """Verify, with all steps or some and what they need; the results by name, none of them failed."""
+        only = [word for step in steps for word in ("--only", step)]
+        results = {step["name"]: step for step in self.json("verify", *only, code=None)["steps"]}
+        failed = {name: step["evidence"] for name, step in results.items() if step["ok"] is False}
+        assert not failed, failed
+        return results
+
+
+class Engine:
+    """The container engine, asked past the command line under test."""
+
+    def __init__(self) -> None:
+        state = Path("/var/lib/cantiere/here/engine/containers.conf")
+        self.environment = {**os.environ, **({"CONTAINERS_CONF": str(state)} if state.is_file() else {})}
+        self.name = (
+            "podman" if subprocess.run(["sh", "-c", "command -v podman"], capture_output=True, check=False).returncode == 0 else "docker"
+        )
+
+    def run(self, *arguments: str) -> str:
+        done = subprocess.run([self.name, *arguments], capture_output=True, text=True, env=self.environment, check=True)
+        return done.stdout
+
+    def containers(self) -> dict[str, tuple[str, str]]:
+        """Name of each of the facility's containers to its identifier and when it was started; users' notebooks left out."""
+        ids = self.run("ps", "-aq", "--filter", f"label={LABEL}").split()
+        found = json.loads(self.run("inspect", *ids)) if ids else []
+        return {
+            item["Name"].lstrip("/"): (item["Id"], item["State"]["StartedAt"])
+            for item in found
+            if not item["Name"].lstrip("/").startswith("jupyter-")
+        }
+
+
+@pytest.fixture(scope="session")
+def cantiere() -> CommandLine:
+    if os.geteuid() != 0:
+        pytest.skip("a facility on this machine needs root")
+    return CommandLine()
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def facility(cantiere: CommandLine) -> CommandLine:
+    """The command line, with the facility of this machine up as its template asks for."""
+    cantiere.run("up")
+    return cantiere
