@@ -15,7 +15,9 @@ HERE = Path(__file__).resolve().parent
 FORWARDED = ("CANTIERE_SITE_CACHE", "S3_ENDPOINT", "S3_ROLE_ARN", "S3_BUCKET")
 """Variables of the notebook that a job needs too; none of them is secret."""
 
-COMPLETED, REMOVED, HELD = 4, 3, 5
+COMPLETED, HELD = 4, 5
+SPOOLING = 16
+"""Why a job is held while its input files are on their way to the access point."""
 
 
 def collector() -> Any:
@@ -77,17 +79,17 @@ def wait(cluster: int, seconds: float = 600.0) -> list[dict[str, Any]]:
     Raises
     ------
     RuntimeError
-        A job was held or removed.
+        A job was held.
     TimeoutError
         They are not done in time.
     """
     queue, deadline = schedd(), time.monotonic() + seconds
     wanted = f"ClusterId == {cluster}"
     while True:
-        jobs = queue.query(wanted, ["ProcId", "JobStatus", "HoldReason", "LastRemoteHost", "ExitCode"])
-        bad = [job for job in jobs if job["JobStatus"] in (HELD, REMOVED)]
-        if bad:
-            raise RuntimeError(f"job {cluster}.{bad[0]['ProcId']} is held: {bad[0].get('HoldReason')}")
+        jobs = queue.query(wanted, ["ProcId", "JobStatus", "HoldReason", "HoldReasonCode", "LastRemoteHost", "ExitCode"])
+        held = [job for job in jobs if job["JobStatus"] == HELD and job.get("HoldReasonCode") != SPOOLING]
+        if held:
+            raise RuntimeError(f"job {cluster}.{held[0]['ProcId']} is held: {held[0].get('HoldReason')}")
         if jobs and all(job["JobStatus"] == COMPLETED for job in jobs):
             break
         if time.monotonic() > deadline:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sqlite3
 import stat
 import struct
@@ -45,7 +44,7 @@ CREATE TABLE tags (name TEXT PRIMARY KEY, hash TEXT, revision INTEGER, timestamp
   size INTEGER, branch TEXT DEFAULT '');
 """
 COUNTED = {DIRECTORY: "dir", FILE: "regular", FILE | SYMLINK: "symlink"}
-COUNTERS = ("regular", "symlink", "dir", "nested", "chunked", "chunked_size", "chunks", "file_size", "xattr", "external", "external_file_size", "special")
+COUNTERS = tuple("regular symlink dir nested chunked chunked_size chunks file_size xattr external external_file_size special".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def entries(source: Path, store: Store, path: str = "") -> Iterator[Entry]:
     status = full.lstat()
     mtime = int(status.st_mtime)
     if stat.S_ISLNK(status.st_mode):
-        yield Entry(path, FILE | SYMLINK, status.st_size, status.st_mode, mtime, None, os.readlink(full))
+        yield Entry(path, FILE | SYMLINK, status.st_size, status.st_mode, mtime, None, str(full.readlink()))
     elif stat.S_ISDIR(status.st_mode):
         yield Entry(path, DIRECTORY, 4096, status.st_mode, mtime, None, "")
         for child in sorted(full.iterdir()):
@@ -218,8 +217,9 @@ def publish(source: Path, folder: Path, keys: Keys, repository: str) -> int:
         tag = ("trunk", root, revision, now, 0, "", len(packed), "")
         properties = [("schema", "1.0"), ("schema_revision", "4"), ("fqrn", repository)]
         history = store.put(database(HISTORY_SCHEMA, {"properties": properties, "tags": [tag]}), "H")
-        fields = {"C": root, "B": str(len(packed)), "R": EMPTY_MD5, "D": str(CATALOG_TTL), "S": str(revision), "G": "no", "A": "no", "N": repository}
-        fields |= {"X": store.put(keys.certificate.read_bytes(), "X"), "H": history, "T": str(now)}
+        certificate = store.put(keys.certificate.read_bytes(), "X")
+        fields = {"C": root, "B": str(len(packed)), "R": EMPTY_MD5, "D": str(CATALOG_TTL), "S": str(revision), "G": "no", "A": "no"}
+        fields |= {"N": repository, "X": certificate, "H": history, "T": str(now)}
     day = "%Y%m%d%H%M%S"
     created, expires = (time.strftime(day, time.gmtime(moment)) for moment in (now, now + WHITELIST_SECONDS))
     whitelist = f"{created}\nE{expires}\nN{repository}\n{keys.fingerprint()}\n"
@@ -235,7 +235,7 @@ def publish(source: Path, folder: Path, keys: Keys, repository: str) -> int:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--keys", type=Path, required=True, help="folder of the keys, made where it is missing")
     parser.add_argument("source", type=Path, help="folder to publish")
     parser.add_argument("target", type=Path, help="folder below which the web server finds <repository>")

@@ -78,7 +78,7 @@ class Apply:
                 self.state = self.workspace.store.save(self.state.with_object(step.id, result))
 
     def _build_image(self, name: str) -> None:
-        imagebuild.build(self.engine, artifacts.catalogue()[name], self.workspace.site.artifacts, self.log)
+        imagebuild.build(self.engine, artifacts.catalogue()[name], self.workspace.site, self.log)
 
     def _remove_image(self, reference: str) -> None:
         self.engine.run("rmi", "--force", reference)

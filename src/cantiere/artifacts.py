@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from cantiere.errors import CantiereError, Location, Problem
-from cantiere.site import REPOSITORY
+from cantiere.site import REPOSITORY, Site
 
 PINS = REPOSITORY / "artifacts.yaml"
 IMAGES = REPOSITORY / "images"
@@ -103,16 +103,18 @@ def references() -> dict[str, str]:
     return {name: image.reference for name, image in catalogue().items()}
 
 
-def supply(wanted: str) -> str:
-    """Where base images come from: ``upstream`` or ``build``.
+def supply(site: Site) -> str:
+    """Where base images come from: ``upstream``, ``mirror`` or ``build``.
 
     Parameters
     ----------
-    wanted:
-        The site's choice; ``auto`` asks whether the registry of the base image can be reached within two seconds.
+    site:
+        Its ``auto`` means its mirror where it has one, else upstream where the registry can be reached within two seconds, else build.
     """
-    if wanted != "auto":
-        return wanted
+    if site.artifacts != "auto":
+        return site.artifacts
+    if site.mirror:
+        return "mirror"
     registry = str(pins()[ROOTFS]["upstream"]).split("/", maxsplit=1)[0]
     host = {"docker.io": "registry-1.docker.io"}.get(registry, registry)
     try:

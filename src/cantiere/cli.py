@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,15 +131,17 @@ def main(arguments: Sequence[str]) -> int:
     from cantiere import verbs
 
     try:
-        return verbs.VERBS[options.verb](options)
+        code = verbs.VERBS[options.verb](options)
+        sys.stdout.flush()
+        return code
     except CantiereError as error:
         _show(error.problems, getattr(options, "json", False))
         return error.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted; run the same command again to go on", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 

@@ -44,6 +44,11 @@ def mount_argument(project: Project, container: Container, source: str, target: 
     return ":".join([source, target, *([",".join(options)] if options else [])])
 
 
+def hardware_address(address: str) -> str:
+    """A hardware address that stays with a container's address: else others keep the old one for a minute when it is made anew."""
+    return ":".join(["02", "42", *(f"{int(part):02x}" for part in address.split("."))])
+
+
 def digest(specification: Mapping[str, Any]) -> str:
     """A short digest of a specification."""
     return hashlib.sha256(json.dumps(specification, sort_keys=True).encode()).hexdigest()[:16]
@@ -71,7 +76,7 @@ def create_arguments(
         Folder of the machine that holds the container's secret files.
     """
     arguments = ["create", "--name", f"{project.name}-{container.name}", "--hostname", specification["hostname"]]
-    arguments += ["--network", project.name, "--ip", specification["address"]]
+    arguments += ["--network", project.name, "--ip", specification["address"], "--mac-address", hardware_address(specification["address"])]
     arguments += ["--network-alias", container.name, "--network-alias", specification["hostname"]]
     arguments += ["--restart", "unless-stopped", "--stop-timeout", str(int(container.stop_grace)), "--pull", "never"]
     labels = {

@@ -13,11 +13,12 @@ from cantiere import artifacts
 from cantiere.artifacts import ROOTFS, Image, catalogue, pins
 from cantiere.engine import Engine
 from cantiere.errors import CantiereError, Location, Problem
+from cantiere.site import Site
 
 HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def build(engine: Engine, image: Image, wanted_supply: str, log: Callable[[str], None]) -> None:
+def build(engine: Engine, image: Image, site: Site, log: Callable[[str], None]) -> None:
     """Make one image; its parent is there.
 
     Parameters
@@ -26,8 +27,8 @@ def build(engine: Engine, image: Image, wanted_supply: str, log: Callable[[str],
         Where the image goes.
     image:
         Which one.
-    wanted_supply:
-        The site's choice: ``auto``, ``upstream`` or ``build``.
+    site:
+        Says where base images come from.
     log:
         Takes the build's output line by line.
 
@@ -37,7 +38,7 @@ def build(engine: Engine, image: Image, wanted_supply: str, log: Callable[[str],
         It cannot be had; says which artifact, what was tried, and the remedy.
     """
     if image.name == ROOTFS:
-        _rootfs(engine, image, artifacts.supply(wanted_supply), log)
+        _rootfs(engine, image, site, log)
         return
     arguments = {**image.args, "FROM" if image.parent == ROOTFS else "BASE": catalogue()[image.parent].reference}
     command = ["build", "--network", "host", "--tag", image.reference, "--file", str(image.folder / "Containerfile")]
@@ -49,12 +50,16 @@ def build(engine: Engine, image: Image, wanted_supply: str, log: Callable[[str],
     _stream(engine, [*command, str(image.folder)], image, log)
 
 
-def _rootfs(engine: Engine, image: Image, supply: str, log: Callable[[str], None]) -> None:
+def _rootfs(engine: Engine, image: Image, site: Site, log: Callable[[str], None]) -> None:
     pin = pins()[ROOTFS]
-    log(f"base images come from {'the registry: ' + pin['upstream'] if supply == 'upstream' else 'distribution packages'}")
-    if supply == "upstream":
-        _stream(engine, ["pull", pin["upstream"]], image, log)
-        engine.run("tag", pin["upstream"], image.reference)
+    supply = artifacts.supply(site)
+    if supply == "mirror" and site.mirror.startswith("/"):
+        _import(engine, image, Path(site.mirror) / f"{image.name}.tar")
+        return
+    if supply != "build":
+        source = pin["upstream"] if supply == "upstream" else f"{site.mirror}/{pin['upstream'].rpartition('/')[2]}"
+        _stream(engine, ["pull", source], image, log)
+        engine.run("tag", source, image.reference)
         return
     if not shutil.which("mmdebstrap"):
         raise _unavailable(image, "mmdebstrap is not installed", "install the package mmdebstrap, or use artifacts: upstream")
@@ -68,9 +73,13 @@ def _rootfs(engine: Engine, image: Image, supply: str, log: Callable[[str], None
             raise _unavailable(
                 image, f"mmdebstrap failed: {done.stderr.strip()[-500:]}", "check that the package mirror of this machine can be reached"
             )
-        engine.run("import", "--quiet", str(archive), image.reference) if engine.name == "podman" else engine.run(
-            "import", str(archive), image.reference
-        )
+        _import(engine, image, archive)
+
+
+def _import(engine: Engine, image: Image, archive: Path) -> None:
+    if not archive.is_file():
+        raise _unavailable(image, f"there is no {archive}", "put an archive of a root file system there, or choose another supply")
+    engine.run("import", str(archive), image.reference)
 
 
 def _mirror() -> list[str]:

@@ -37,11 +37,15 @@ def up(workspace: Workspace, as_json: bool) -> int:
     say(f"site {workspace.site.name}: {workspace.facility.name} with {workspace.engine_name}, {size} containers")
     builds = [step.name for step in plan.steps if step.kind is Kind.IMAGE]
     if builds:
-        supply = artifacts.supply(workspace.site.artifacts)
-        origins = {"upstream": f"the registry ({artifacts.pins()[artifacts.ROOTFS]['upstream']})", "build": "distribution packages"}
-        chosen = "no registry answers" if supply == "build" else "a registry answers"
-        why = chosen if workspace.site.artifacts == "auto" else "as the site says"
-        say(f"artifacts: {len(builds)} images to make; base images come from {origins[supply]} ({why})")
+        supply = artifacts.supply(workspace.site)
+        origins = {
+            "upstream": artifacts.pins()[artifacts.ROOTFS]["upstream"],
+            "mirror": workspace.site.mirror,
+            "build": "distribution packages",
+        }
+        why = {"upstream": "its registry answers", "mirror": "the site has a mirror", "build": "no registry answers"}
+        chosen = why[supply] if workspace.site.artifacts == "auto" else "as the site says"
+        say(f"artifacts: {len(builds)} images to make; base images come from {origins[supply]} ({supply}: {chosen})")
     say(f"plan: {len(plan.steps)} steps" if plan.steps else "plan: no changes")
     run = playbook(workspace.site, "site", _variables(workspace), Progress(as_json), skip_tags="preflight")
     seconds = time.monotonic() - began

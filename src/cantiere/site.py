@@ -12,7 +12,7 @@ import yaml
 from cantiere.errors import Location, Problem, TemplateError
 
 ENGINES = ("auto", "podman", "docker")
-SUPPLIES = ("auto", "upstream", "build")
+SUPPLIES = ("auto", "upstream", "mirror", "build")
 PLATFORMS = ("compose",)
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -42,7 +42,9 @@ class Site:
     state_dir:
         Folder of the state, the secrets and the run's events.
     artifacts:
-        ``upstream``, ``build`` or ``auto``.
+        ``upstream``, ``mirror``, ``build`` or ``auto``.
+    mirror:
+        The site's own copy of base images: a registry with path, or a folder of archives; ``""`` where there is none.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Site:
     bind_address: str
     state_dir: Path
     artifacts: str
+    mirror: str
 
     @property
     def prefix(self) -> str:
@@ -100,7 +103,7 @@ def load(path: Path, template: Path | None = None, inputs_file: Path | None = No
 
     if not isinstance(data, dict):
         raise TemplateError(Problem("site.shape", "a site is a mapping", "start from inventories/here/cantiere.yml", Location(str(path))))
-    known = {"plugin", "site", "template", "inputs", "platform", "engine", "subnet", "bind_address", "state_dir", "artifacts"}
+    known = {"plugin", "site", "template", "inputs", "platform", "engine", "subnet", "bind_address", "state_dir", "artifacts", "mirror"}
     for key in sorted(set(map(str, data)) - known):
         wrong(key, f"unknown key {key!r}", f"use one of: {', '.join(sorted(known))}")
 
@@ -137,7 +140,10 @@ def load(path: Path, template: Path | None = None, inputs_file: Path | None = No
         bind_address=address("bind_address", "127.0.0.1", ipaddress.ip_address),
         state_dir=Path(str(data.get("state_dir", f"/var/lib/cantiere/{data.get('site')}"))),
         artifacts=choice("artifacts", SUPPLIES),
+        mirror=str(data.get("mirror", "")),
     )
+    if site.artifacts == "mirror" and not site.mirror:
+        wrong("mirror", "artifacts: mirror needs to know where the mirror is", "set mirror to a registry with path, or to a folder")
     if problems:
         raise TemplateError(problems)
     return site

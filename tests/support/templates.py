@@ -99,5 +99,3 @@ class Loader:
 def _property(definition: str, types: str) -> str:
     node = f"node_types:\n  t.N:\n    derived_from: tosca.nodes.Root\n    properties:\n      p: {definition}\n"
     return f"{HEAD}{types}{node}topology_template:\n  node_templates:\n    n:\n      type: t.N\n      properties:\n"
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import urllib.error
 import urllib.request
 import warnings
 from dataclasses import dataclass
@@ -49,9 +50,19 @@ def ask(fresh: bool = False) -> AccessToken:
     """
     url = f"{os.environ['JUPYTERHUB_API_URL']}/cantiere/token{'?fresh=1' if fresh else ''}"
     request = urllib.request.Request(url, headers={"Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}"})
-    with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as answer:
-        content = json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as answer:
+            content = json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise OSError(f"the hub answers HTTP {error.code}: {_message(error)}") from error
     return AccessToken(content["access_token"], float(content["expires_at"]))
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(error)["message"])
+    except (OSError, ValueError, KeyError):
+        return error.reason
 
 
 def token_file() -> Path:

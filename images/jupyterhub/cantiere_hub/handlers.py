@@ -22,9 +22,11 @@ class TokenHandler(APIHandler):
         Raises
         ------
         tornado.web.HTTPError
-            403 without an API token of that scope, 409 where the user has to log in again, 502 where the issuer does not answer.
+            403 without an API token of that scope or where its user is not allowed any more, 409 where the user has to log in again, 502 where the issuer does not answer.
         """
         user = self.current_user
+        if user is None:
+            raise web.HTTPError(403, "no valid API token, or its user has to log in at the hub again")
         # a browser's cookie does not do: pages of other users' servers come from the same host
         if self.get_token() is None or not isinstance(user, User) or not self.has_scope(f"{SCOPE}!user={user.name}"):
             raise web.HTTPError(403, f"an API token with the scope {SCOPE} is needed")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from docker.errors import ImageNotFound, NotFound
+from docker.errors import APIError, NotFound
 from docker.utils import parse_repository_tag
 from dockerspawner import DockerSpawner
 from tornado import web
@@ -14,6 +14,14 @@ from tornado import web
 from cantiere_hub.form import Limits, choose
 
 LAUNCH = Path(__file__).with_name("launch.sh").read_text(encoding="utf-8")
+
+
+class ImageMissing(Exception):
+    """The engine does not have an image, and cannot pull it; the text is shown to the user."""
+
+    def __init__(self, image: str, why: str) -> None:
+        self.jupyterhub_message = f"Image {image} cannot be had: {why}."
+        super().__init__(self.jupyterhub_message)
 
 
 class NotebookSpawner(DockerSpawner):
@@ -27,13 +35,30 @@ class NotebookSpawner(DockerSpawner):
     gpus = 0
 
     async def pull_image(self, image: str) -> None:
-        """Pull an image that the engine does not have."""
+        """Pull an image that the engine does not have.
+
+        Raises
+        ------
+        ImageMissing
+            It cannot be had.
+        """
+        if await self._present(image):
+            return
+        repository, tag = parse_repository_tag(image)
+        self.log.info("pulling %s", image)
+        try:
+            await self.docker("pull", repository, tag)
+        except APIError as error:
+            raise ImageMissing(image, str(error.explanation)) from error
+        if not await self._present(image):
+            raise ImageMissing(image, "the registry does not give it")
+
+    async def _present(self, image: str) -> bool:
         try:
             await self.docker("inspect_image", image)
-        except (ImageNotFound, NotFound):
-            repository, tag = parse_repository_tag(image)
-            self.log.info("pulling %s", image)
-            await self.docker("pull", repository, tag or "latest")
+        except NotFound:
+            return False
+        return True
 
     def devices(self) -> list[dict[str, Any]]:
         """The GPUs that were chosen, as the engine is asked for them."""

@@ -20,7 +20,7 @@ USER_ACCOUNTS = "u_*"
 TRUST_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 TRUST_FOLDER = "/etc/grid-security/certificates"
 
-UPDATE_INTERVAL = 15
+UPDATE_INTERVAL = 10
 NEGOTIATOR_INTERVAL = 3
 SCHEDD_INTERVAL = 3
 CREDENTIAL_REFRESH = 20

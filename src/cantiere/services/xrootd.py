@@ -100,7 +100,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
         problems.append(
             _problem(
                 "watermarks",
-                f"between low_watermark and high_watermark there is room for fewer than {BLOCKS_BETWEEN_WATERMARKS} blocks of {block} bytes",
+                f"fewer than {BLOCKS_BETWEEN_WATERMARKS} blocks of {block} bytes fit between low_watermark and high_watermark",
                 "lower low_watermark or block_size, or raise high_watermark",
                 node,
             )

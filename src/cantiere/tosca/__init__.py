@@ -2,7 +2,7 @@
 
 ``compile.load`` is the way in. The rooms, in the order in which a template passes through them:
 
-``document``
+``elements``, ``document``
     YAML with a position for every element, and limits against hostile input.
 ``sources``
     The template, the files that it imports, and the inputs.
@@ -14,7 +14,7 @@
     From text to typed values.
 ``functions``
     ``get_input``, ``get_property``, ``get_attribute``, ``concat`` and ``token``.
-``topology``, ``requirements``
+``topology``, ``requirements``, ``filters``
     Node templates, and who fulfils whose requirements.
 ``check``
     What is checked beside: types, relationship templates, what is declared but not used.

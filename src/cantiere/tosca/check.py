@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cantiere.tosca import grammar
-from cantiere.tosca.document import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.functions import Scope
 from cantiere.tosca.grammar import Grammar, join
 from cantiere.tosca.problems import Problems, listed, quote

@@ -12,7 +12,8 @@ from cantiere.model import Facility, Node
 from cantiere.tosca import sources
 from cantiere.tosca.check import SECTION, Checker, unused_inputs
 from cantiere.tosca.constraints import Constraints
-from cantiere.tosca.document import Budget, Element, Map, Point, Scalar, from_python, parse
+from cantiere.tosca.document import Budget, parse
+from cantiere.tosca.elements import Element, Map, Point, Scalar, from_python
 from cantiere.tosca.functions import Functions
 from cantiere.tosca.grammar import Grammar, empty
 from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote

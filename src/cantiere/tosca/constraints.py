@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cantiere.tosca import scalars
-from cantiere.tosca.document import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.pattern import MAX_WORK, Pattern, PatternError, WorkError
 from cantiere.tosca.problems import Problems, quote
 

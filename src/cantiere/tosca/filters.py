@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cantiere.tosca import grammar
 from cantiere.tosca.constraints import OPERATORS, Constraints
-from cantiere.tosca.document import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.functions import Scope
 from cantiere.tosca.grammar import Grammar
 from cantiere.tosca.problems import Problems, TooManyError

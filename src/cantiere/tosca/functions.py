@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cantiere.tosca.document import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.problems import Place, Problems, quote
 from cantiere.tosca.schema import Definitions, Schema
 from cantiere.tosca.topology import Template, Topology
@@ -13,6 +13,7 @@ from cantiere.tosca.values import Values, Void, call
 
 MAX_REFERENCES = 64
 MAX_TEXT = 65_536
+CALL = 3
 
 Trail = tuple[tuple[int, int], ...]
 
@@ -65,7 +66,7 @@ class Functions:
             The calls that led here; one that comes again is a cycle.
         """
         while scope is not None and (name := call(element)) is not None and isinstance(element, Map):
-            self.values.spend()
+            self.values.spend(CALL)
             here = (id(element), id(scope.template))
             if here in trail:
                 loop = frozenset(trail[trail.index(here) :])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from cantiere.tosca import grammar
-from cantiere.tosca.document import Element, Map, Scalar, kind
+from cantiere.tosca.elements import Element, Map, Scalar, kind
 from cantiere.tosca.grammar import Grammar
 from cantiere.tosca.problems import Mark, Problems, TooManyError, quote
 from cantiere.tosca.sources import Document

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cantiere.tosca import grammar
-from cantiere.tosca.document import Element, Map, Scalar, kind
+from cantiere.tosca.elements import Element, Map, Scalar, kind
 from cantiere.tosca.filters import Filter, Filters
 from cantiere.tosca.grammar import Grammar, empty, join
 from cantiere.tosca.problems import Mark, Problems, listed, quote

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from cantiere.tosca import grammar
 from cantiere.tosca.constraints import Constraint, Constraints
-from cantiere.tosca.document import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.grammar import empty
 from cantiere.tosca.problems import Mark, Problems, quote
 from cantiere.tosca.registry import PRIMITIVES, Registry, Type

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from cantiere.errors import CantiereError, Problem
 from cantiere.tosca import grammar
-from cantiere.tosca.document import MAX_BYTES, Budget, Element, Map, Point, Scalar, Seq, kind, parse
+from cantiere.tosca.document import MAX_BYTES, Budget, parse
+from cantiere.tosca.elements import Element, Map, Point, Scalar, Seq, kind
 from cantiere.tosca.grammar import Grammar
 from cantiere.tosca.problems import Place, Problems, listed, quote
 
@@ -134,8 +135,12 @@ class _Loader:
         if len(self.seen) > MAX_FILES or len(chain) > MAX_CHAIN:
             self.problems.error("import.many", f"The template imports more than {MAX_FILES} files.", "Import fewer files.", at)
             return
+        before = len(self.problems.errors)
         root = read(path, name, self.problems, self.budget, at)
         if root is None:
+            if len(self.problems.errors) == before:
+                remedy = f"Begin with 'tosca_definitions_version: {grammar.VERSIONS[-1]}'."
+                self.problems.error("document.empty", f"{quote(name)} is empty.", remedy, at or Point(name))
             return
         if not isinstance(root, Map):
             message = f"A TOSCA template is a mapping, not {kind(root)}."

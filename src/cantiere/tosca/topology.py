@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 from cantiere.tosca import grammar
-from cantiere.tosca.document import Map
+from cantiere.tosca.elements import Map
 from cantiere.tosca.grammar import Grammar
 from cantiere.tosca.problems import Mark, Problems, TooManyError, quote
 from cantiere.tosca.registry import Registry, Type

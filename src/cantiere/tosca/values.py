@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from cantiere.tosca import scalars
-from cantiere.tosca.document import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.grammar import empty, join
 from cantiere.tosca.problems import Place, Problems, TooManyError, listed, quote
 

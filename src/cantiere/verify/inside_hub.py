@@ -1,7 +1,7 @@
 """Attempts to get out of the hub's container through the socket it was given: run inside that container with its system Python.
 
 Arguments: the socket's path, a user whose notebook runs, a JSON list of other containers' names. Prints JSON with the HTTP status
-of a good request (``control``) and of each attempt.
+and text of a good request (``control``) and of each attempt.
 """
 
 from __future__ import annotations
@@ -31,16 +31,15 @@ class Engine(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def call(path: str, method: str, url: str, body: Any = None) -> int:
-    """Make one call, and give its HTTP status; 599 where the connection was cut."""
+def call(path: str, method: str, url: str, body: Any = None) -> tuple[int, str]:
+    """Make one call, and give its HTTP status and what it says; 599 where the connection was cut."""
     engine = Engine(path)
     try:
         engine.request(method, API + url, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
         answer = engine.getresponse()
-        answer.read()
-        return answer.status
-    except (OSError, http.client.HTTPException):
-        return 599
+        return answer.status, answer.read().decode(errors="replace")[:300]
+    except (OSError, http.client.HTTPException) as error:
+        return 599, str(error)
     finally:
         engine.close()
 
@@ -94,7 +93,7 @@ def main() -> None:
     path, user, others = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     wanted = json.loads(os.environ["CANTIERE_SETTINGS"])["notebooks"]
     good, name = notebook(wanted, user), f"{wanted['prefix']}-jupyter-{user}"
-    # the user's notebook runs, so the engine itself says "conflict" to a second one: a good request got through to it
+    # the user's notebook runs, so the engine itself says that the name is in use: a good request got through to it
     outcome: dict[str, Any] = {"control": call(path, "POST", f"/containers/create?name={name}", good), "attempts": {}}
     attempts = outcome["attempts"]
     for what, body in escapes(good, others[0]).items():

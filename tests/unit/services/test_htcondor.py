@@ -24,7 +24,7 @@ USERS = {
     },
     "readers": ["monitoring-exporter@here.internal"],
 }
-COMMON = {"domain": "here.internal", "collector": "pool-cm.here.internal", "update_interval": 15}
+COMMON = {"domain": "here.internal", "collector": "pool-cm.here.internal", "update_interval": 10}
 
 
 def token(container: str, scope: str) -> SecretFile:

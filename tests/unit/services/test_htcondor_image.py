@@ -50,7 +50,7 @@ def condor(role: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("role", ["central-manager", "access-point", "execute-point"])
 def test_nobody_unknown_is_allowed_anything(role: str) -> None:
-    names = {"root", "condor", "pool-cm", "pool-ap", "pool-worker-*", "u_*", "monitoring-exporter"}
+    names = {"root", "condor", "pool-cm", "pool-ap", "pool-worker-*", "u_*", "monitoring-exporter", "execute-side@matchsession"}
     for key, value in condor(role).items():
         if key.split(".")[-1].startswith("ALLOW_"):
             listed = value.replace("$(LOCAL_ADMINISTRATORS)", "root@here.internal").split(", ")

@@ -51,7 +51,7 @@ GOOD: list[tuple[str, str, Any]] = [
     ("{type: scalar-unit.time}", "10 m", 600.0),
     ("{type: scalar-unit.time}", "1.5 ms", 0.0015),
     ("{type: scalar-unit.frequency}", "2.4 GHz", 2.4e9),
-    ("{type: scalar-unit.bitrate}", "1 KBps", 8000),
+    ("{type: scalar-unit.bitrate}", "1 KBps", 8000.0),
     ("{type: list, entry_schema: {type: integer}}", "[1, 2]", [1, 2]),
     ("{type: list, entry_schema: integer}", "[1, 2]", [1, 2]),
     ("{type: list}", "[1, a, {b: c}]", [1, "a", {"b": "c"}]),

@@ -25,7 +25,7 @@ from XRootD.client.flags import OpenFlags
 HERE = Path(__file__).resolve().parent
 BLOCK = 8 << 20
 ATTEMPT_TIMEOUT = 40
-RUNNING, COMPLETED, HELD = 2, 4, 5
+HELD = 5
 
 
 def limits() -> dict[str, float]:
@@ -147,7 +147,7 @@ def start_jobs(script: str, count: int = 1, token: bool = False, requirements: s
 
 def jobs(cluster: int) -> list[dict[str, Any]]:
     """What the queue says of a cluster's jobs, in order."""
-    names = ["ProcId", "JobStatus", "NumJobStarts", "NumShadowStarts", "NumJobReconnects", "JobStartDate", "RemoteHost", "HoldReason"]
+    names = ["ProcId", "JobStatus", "NumJobStarts", "NumShadowStarts", "RemoteHost", "HoldReason", "HoldReasonCode"]
     ads = submit.schedd().query(f"ClusterId == {cluster}", names)
     return sorted(({name: ad[name] for name in names if name in ad} for ad in ads), key=lambda job: int(job["ProcId"]))
 
@@ -168,8 +168,8 @@ def wait_for(cluster: int, status: int, count: int, seconds: float) -> list[dict
             found = jobs(cluster)
         except (htcondor.HTCondorException, RuntimeError):  # the access point may be on its way up
             found = []
-        held = [job for job in found if job["JobStatus"] == HELD and "Spooling" not in str(job.get("HoldReason"))]
-        if held and status != HELD:
+        held = [job for job in found if job["JobStatus"] == HELD and job.get("HoldReasonCode") != submit.SPOOLING]
+        if held:
             raise RuntimeError(f"job {cluster}.{held[0]['ProcId']} is held: {held[0].get('HoldReason')}")
         if sum(job["JobStatus"] == status for job in found) >= count:
             return found
@@ -218,7 +218,7 @@ def renew_token() -> str:
 
 
 def wait_for_reconnect(cluster: int, seconds: float) -> list[dict[str, Any]]:
-    """Wait until every job of a cluster was found again by an access point that came back.
+    """Wait until an access point that came back has a new shadow for every running job of a cluster.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def wait_for_reconnect(cluster: int, seconds: float) -> list[dict[str, Any]]:
             found = jobs(cluster)
         except (htcondor.HTCondorException, RuntimeError, OSError) as error:  # it may still be on its way up
             found = [{"error": str(error)}]
-        if found and all(int(job.get("NumJobReconnects", 0)) >= 1 for job in found):
+        if found and all(int(job.get("NumShadowStarts", 0)) >= 2 for job in found):
             return found
         time.sleep(0.5)
     raise TimeoutError(f"cluster {cluster} was not found again after {seconds:.0f} s; the queue says {found}")
@@ -259,7 +259,13 @@ def _attempt(kind: str, argument: str, token: str) -> tuple[subprocess.Popen[str
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write(token)
     Path(file.name).chmod(0o600)
-    environment = {**os.environ, "BEARER_TOKEN_FILE": file.name, "PYTHON_COLORS": "0", "XRD_CONNECTIONRETRY": "1", "XRD_REQUESTTIMEOUT": "20"}
+    environment = {
+        **os.environ,
+        "BEARER_TOKEN_FILE": file.name,
+        "PYTHON_COLORS": "0",
+        "XRD_CONNECTIONRETRY": "1",
+        "XRD_REQUESTTIMEOUT": "20",
+    }
     environment.pop("BEARER_TOKEN", None)
     command = [sys.executable, str(HERE / "probe.py"), kind, argument]
     process = subprocess.Popen(command, cwd=HERE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
