@@ -16,6 +16,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTEST_NOTHING_COLLECTED = 5
+CANTIERE = (sys.executable, "-m", "cantiere")
 
 EXAMPLES = """\
 examples:
@@ -119,7 +120,9 @@ def checks() -> list[Check]:
     """The checks of a plain run, in order."""
     python = (sys.executable, "-m")
     code = [
-        str(path) for path in ("src", "tests", "bench", "library", "filter_plugins", "inventory_plugins") if (REPOSITORY / path).is_dir()
+        str(path)
+        for path in ("src", "tests", "bench", "library", "filter_plugins", "inventory_plugins", "callback_plugins")
+        if (REPOSITORY / path).is_dir()
     ]
     tests = [path for path in ("tests/unit", "tests/golden", "tests/repo") if (REPOSITORY / path).is_dir()]
     return [
@@ -183,6 +186,11 @@ def report(outcomes: Sequence[Outcome]) -> int:
     return 0 if passed and not failed else 1
 
 
+def _up() -> bool:
+    """Whether a facility is up on this machine."""
+    return subprocess.run([*CANTIERE, "status", "--json"], cwd=REPOSITORY, capture_output=True, check=False).returncode == 0
+
+
 def arguments() -> argparse.ArgumentParser:
     """The command line of ``./cantiere test``."""
     parser = argparse.ArgumentParser(
@@ -221,8 +229,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for check in chosen:
             print(f"{check.name:<14} {check.title}")
         return 0
+    standing = options.system and _up()
     outcomes = [check.run() for check in chosen]
     if options.system:
+        if not standing and _up():
+            print("taking down what the scenarios raised", flush=True)
+            subprocess.run([*CANTIERE, "down"], cwd=REPOSITORY, stdin=subprocess.DEVNULL, check=False)
         for outcome in outcomes:
             for test, seconds in outcome.slowest[:10]:
                 print(f"{outcome.name:<14} {seconds:>8.1f} s  {test}")

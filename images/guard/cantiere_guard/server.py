@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -19,6 +20,7 @@ LARGEST_BODY = 1 << 20
 ENGINE_TIMEOUT = 600.0
 CLIENT_TIMEOUT = 900.0
 BLOCK = 1 << 16
+LOOKS, LOOK_PAUSE = 10, 0.2
 
 
 class Engine(http.client.HTTPConnection):
@@ -83,11 +85,11 @@ class Door(BaseHTTPRequestHandler):
         engine, path = Engine(self.server.engine), decision.path
         try:
             if decision.container:
-                status, found = self.server.ask("GET", f"/containers/{quote(decision.container, safe='')}/json")
-                if status == 404:
-                    self._answer(404, {"message": f"no such container: {decision.container}"})
+                status, found = self.server.look_at(decision.container)
+                if status != 200:
+                    self._answer(status, {"message": f"guard: the engine cannot show container {decision.container}"})
                     return
-                if status != 200 or not is_notebook(found, self.server.policy):
+                if not is_notebook(found, self.server.policy):
                     self._refused(f"{decision.container} is not a notebook of this facility")
                     return
                 path = path.replace("{container}", str(found["Id"]))
@@ -156,15 +158,20 @@ class Guard(ThreadingMixIn, UnixStreamServer):
         os.umask(0o117)
         super().__init__(listen, Door)
 
-    def ask(self, method: str, path: str) -> tuple[int, Any]:
-        """Ask the engine something of its own."""
-        engine = Engine(self.engine)
-        try:
-            engine.request(method, path)
-            answer = engine.getresponse()
-            return answer.status, json.loads(answer.read() or b"null")
-        finally:
-            engine.close()
+    def look_at(self, container: str) -> tuple[int, Any]:
+        """What the engine says of a container; asked again while it cannot say, as of one that it is just removing."""
+        for _ in range(LOOKS):
+            engine = Engine(self.engine)
+            try:
+                engine.request("GET", f"/containers/{quote(container, safe='')}/json")
+                answer = engine.getresponse()
+                status, text = answer.status, answer.read()
+            finally:
+                engine.close()
+            if status < 500:
+                break
+            time.sleep(LOOK_PAUSE)
+        return status, json.loads(text) if status == 200 else None
 
 
 def _text(body: Any) -> str | None:

@@ -22,7 +22,8 @@ class TokenHandler(APIHandler):
         Raises
         ------
         tornado.web.HTTPError
-            403 without an API token of that scope or where its user is not allowed any more, 409 where the user has to log in again, 502 where the issuer does not answer.
+            403 without an API token of that scope, or where its user is not allowed any more; 409 where the user has to log in
+            again; 502 where the issuer does not answer.
         """
         user = self.current_user
         if user is None:

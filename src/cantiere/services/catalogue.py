@@ -48,7 +48,9 @@ def check(facility: Facility) -> list[Problem]:
         if service is None:
             if node.type != PLATFORM:
                 known = ", ".join(sorted(SERVICES))
-                problems.append(Problem("service.unknown", f"nothing here runs a {node.type}", f"use one of: {known}", node.where, node.name))
+                problems.append(
+                    Problem("service.unknown", f"nothing here runs a {node.type}", f"use one of: {known}", node.where, node.name)
+                )
         elif service.check:
             problems.extend(service.check(node, facility))
     return problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Any
 
 from cantiere.verify.result import require
@@ -50,8 +51,8 @@ def access_point_killed(session: Session) -> str:
     queued = int(kernel.call("probe.start_jobs('true', count=2, requirements='false')", 60, AP_REMEDY))
     session.cleanup.callback(kernel.run, f"probe.remove({queued})")
     before = kernel.call(f"probe.wait_for({running}, {RUNNING}, 2, {START_TIMEOUT})", START_TIMEOUT + 10, AP_REMEDY)
-    waiting, processes = kernel.call(f"probe.jobs({queued})", 30, AP_REMEDY), _processes(session, sleep)
-    require(len(processes) == 2, f"two jobs run, and {len(processes)} processes of theirs", AP_REMEDY)
+    waiting = kernel.call(f"probe.jobs({queued})", 30, AP_REMEDY)
+    processes = _processes_of_two(session, sleep)
     known = _reconnected(session)
     try:
         target.control.kill(target.parts.access_point)
@@ -67,7 +68,7 @@ def access_point_killed(session: Session) -> str:
     require(same == processes, f"the jobs were the processes {sorted(processes)} and are {sorted(same)}", AP_REMEDY)
     where = ", ".join(f"{worker} process {number}" for worker, number, _ in sorted(same))
     return (
-        f"SIGKILL with 2 running and 2 queued; all 4 are in the queue, the shadows' log says {again} times \"{RECONNECTED}\", "
+        f'SIGKILL with 2 running and 2 queued; all 4 are in the queue, the shadows\' log says {again} times "{RECONNECTED}", '
         f"and the running jobs are the same processes: {where}"
     )
 
@@ -75,6 +76,15 @@ def access_point_killed(session: Session) -> str:
 def _reconnected(session: Session) -> int:
     """How often the access point found a running job again, as its log says."""
     return int(session.shell(session.target.parts.access_point, f"grep -c '{RECONNECTED}' /var/log/condor/ShadowLog || true"))
+
+
+def _processes_of_two(session: Session, command: str) -> set[tuple[str, str, str]]:
+    """The processes of two jobs that were just started, as soon as both are there."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while len(found := _processes(session, command)) != 2:
+        require(time.monotonic() < deadline, f"two jobs run, and {len(found)} processes of theirs", AP_REMEDY)
+        time.sleep(0.5)
+    return found
 
 
 def _processes(session: Session, command: str) -> set[tuple[str, str, str]]:

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from unit.core.samples import HUB, STORE, project
-
-from cantiere.compose import changes, create_arguments, digest, spec
+from cantiere.compose import changes, create_arguments, digest, hardware_address, spec
 from cantiere.model import Mount
+from unit.core.samples import HUB, STORE, project
 
 
 def test_a_container_as_the_engine_takes_it() -> None:
@@ -51,3 +50,9 @@ def test_the_digest_follows_every_part_of_the_specification() -> None:
 def test_changes_name_the_path_and_both_values() -> None:
     assert changes({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3, "d": 4}}) == "a.c 2 → 3, a.d null → 4"
     assert changes({str(n): n for n in range(9)}, {}).endswith("(+6 more)")
+
+
+def test_an_address_keeps_its_hardware_address() -> None:
+    first, second = (hardware_address(address) for address in ("10.9.0.10", "10.9.0.11"))
+    assert first != second
+    assert int(first.split(":")[0], 16) & 0b11 == 0b10  # locally administered, not a group

@@ -4,13 +4,13 @@ import threading
 from dataclasses import replace
 
 import pytest
-from unit.core.samples import HUB, STORE, wanted
 
 from cantiere.compose import digest
 from cantiere.errors import CantiereError, Problem
 from cantiere.plan.build import Wanted, build, build_removal
 from cantiere.plan.definition import PROVIDER_KINDS, Action, Kind, Observation, Plan, Seen, Step
 from cantiere.plan.walk import explain, walk
+from unit.core.samples import HUB, STORE, wanted
 
 
 def complete(target: Wanted) -> Observation:

@@ -10,7 +10,6 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography import x509
-from unit.core.samples import STORE
 
 from cantiere.errors import CantiereError
 from cantiere.idtoken import mint, signing_key
@@ -18,6 +17,7 @@ from cantiere.model import Secret
 from cantiere.secrets import SecretStore
 from cantiere.services.facts import CA
 from cantiere.state import StateStore, write_atomic
+from unit.core.samples import STORE
 
 LOCK_AND_WAIT = """
 import sys, time

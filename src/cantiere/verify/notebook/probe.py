@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import classad2 as classad
 import facility
 import htcondor2 as htcondor
 import submit
@@ -83,18 +81,7 @@ def attempts(kind: str, argument: str, tokens: dict[str, str]) -> dict[str, dict
     dict
         Per name ``accepted`` and ``message``.
     """
-    running = {name: _attempt(kind, argument, token) for name, token in tokens.items()}
-    results = {}
-    for name, (process, file) in running.items():
-        try:
-            output, _ = process.communicate(timeout=ATTEMPT_TIMEOUT)
-            results[name] = {"accepted": process.returncode == 0, "message": " ".join(output.split())[-300:]}
-        except subprocess.TimeoutExpired:
-            process.kill()
-            results[name] = {"accepted": False, "message": f"no answer within {ATTEMPT_TIMEOUT} s", "timeout": True}
-        finally:
-            Path(file).unlink()
-    return results
+    return {name: _attempt(kind, argument, token) for name, token in tokens.items()}
 
 
 def access_point() -> str:
@@ -255,42 +242,24 @@ def meddle(cluster: int) -> list[str]:
     return done
 
 
-def _attempt(kind: str, argument: str, token: str) -> tuple[subprocess.Popen[str], str]:
-    with tempfile.NamedTemporaryFile("w", delete=False) as file:
+def _attempt(kind: str, argument: str, token: str) -> dict[str, Any]:
+    with tempfile.NamedTemporaryFile("w") as file:
         file.write(token)
-    Path(file.name).chmod(0o600)
-    environment = {
-        **os.environ,
-        "BEARER_TOKEN_FILE": file.name,
-        "PYTHON_COLORS": "0",
-        "XRD_CONNECTIONRETRY": "1",
-        "XRD_REQUESTTIMEOUT": "20",
-    }
-    environment.pop("BEARER_TOKEN", None)
-    command = [sys.executable, str(HERE / "probe.py"), kind, argument]
-    process = subprocess.Popen(command, cwd=HERE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return process, file.name
-
-
-def main() -> None:
-    """One attempt of :func:`attempts`: ends with an exception when it is refused."""
-    kind, argument = sys.argv[1:]
-    if kind == "read":
-        file = client.File()
-        status, _ = file.open(facility.data_url(argument), OpenFlags.READ, timeout=20)
-        if status.ok:
-            status, block = file.read(0, 4, timeout=20)
-            print(json.dumps({"first": str(block)}))
-            file.close()
-        if not status.ok:
-            raise SystemExit(status.message.strip())
-    elif kind == "submit":
-        queue = htcondor.Schedd(classad.parseOne(argument))
-        description = htcondor.Submit({"executable": "/bin/true", "transfer_executable": "false", "hold": "true"})
-        result = queue.submit(description, count=1)
-        queue.act(htcondor.JobAction.Remove, f"ClusterId == {result.cluster()}")
-        print(f"cluster {result.cluster()} accepted and removed")
-
-
-if __name__ == "__main__":
-    main()
+        file.flush()
+        environment = {**os.environ, "BEARER_TOKEN_FILE": file.name, "PYTHON_COLORS": "0", "XRD_CONNECTIONRETRY": "1"}
+        environment.pop("BEARER_TOKEN", None)
+        command = [sys.executable, str(HERE / "attempt.py"), kind, argument]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=HERE,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=ATTEMPT_TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return {"accepted": False, "message": f"no answer within {ATTEMPT_TIMEOUT} s"}
+    return {"accepted": done.returncode == 0, "message": " ".join(done.stdout.split())[-300:]}
