@@ -76,11 +76,7 @@ class Engine:
         """Name of each of the facility's containers to its identifier and when it was started; users' notebooks left out."""
         ids = self.run("ps", "-aq", "--filter", f"label={LABEL}").split()
         found = json.loads(self.run("inspect", *ids)) if ids else []
-        return {
-            item["Name"].lstrip("/"): (item["Id"], item["State"]["StartedAt"])
-            for item in found
-            if not item["Name"].lstrip("/").startswith("jupyter-")
-        }
+        return {item["Name"].lstrip("/"): (item["Id"], item["State"]["StartedAt"]) for item in found if "-jupyter-" not in item["Name"]}
 
 
 @pytest.fixture(scope="session")

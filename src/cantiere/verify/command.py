@@ -90,7 +90,7 @@ def verify(workspace: Workspace, only: Sequence[str], as_json: bool) -> int:
     Raises
     ------
     CantiereError
-        A name that no step has.
+        A name that no step has, or another run works on the site.
     """
     unknown = sorted(set(only) - {step.name for step in STEPS})
     if unknown:
@@ -98,7 +98,8 @@ def verify(workspace: Workspace, only: Sequence[str], as_json: bool) -> int:
         raise CantiereError(Problem("verify.step", f"there is no step {', '.join(unknown)}", f"use one of: {known}"))
     steps = chosen(list(only))
     begin = time.monotonic()
-    results = run(target(workspace), (lambda _: None) if as_json else _show, steps)
+    with workspace.store.locked("verify"):  # steps stop and start services: nobody else may work on the site meanwhile
+        results = run(target(workspace), (lambda _: None) if as_json else _show, steps)
     if as_json:
         print(json.dumps(summary(results), indent=2))
     else:

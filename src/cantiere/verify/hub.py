@@ -175,7 +175,7 @@ class HubUser:
 
 def page_message(answer: requests.Response) -> str:
     """What a page says, in one line."""
-    text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", answer.text, flags=re.DOTALL)
+    text = re.sub(r"<(script|style|noscript|title|nav).*?</\1>|<[^>]+>", " ", answer.text, flags=re.DOTALL)
     return " ".join(text.split())[-300:]
 
 

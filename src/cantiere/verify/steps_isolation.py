@@ -69,10 +69,15 @@ def between_jobs(session: Session) -> str:
     require("GOT" not in said, f"{carol}'s job got at {alice}'s: {', '.join(said.get('GOT', []))[:300]}", JOB_REMEDY)
     done = attacker_kernel.call(f"probe.meddle({victim})", 60)
     require(not done, f"{carol} could {' and '.join(done)} {alice}'s job", "check ALLOW_WRITE and QUEUE_SUPER_USERS of the access point")
-    neighbour = said["neighbour"][0].split()
+    key = victim_kernel.call("probe.keep_private()", 30)
+    session.cleanup.callback(victim_kernel.run, f"probe.forget({key!r})")
+    reached = attacker_kernel.call(f"probe.reach({key!r})", 30)
+    require(not reached, f"{carol} could {' and '.join(reached)} {alice}'s object in the store", "check the store's policy")
+    owner, mode = said["neighbour"][0].split()
     return (
-        f"both jobs on {worker.partition('.')[0]}: {carol}'s (account {said['account'][0]}) saw the folder of {alice}'s "
-        f"(owner {neighbour[0]}, mode {neighbour[1]}) and could read no token, file or process of it; nor remove or fetch it"
+        f"both jobs on {worker.partition('.')[0]}: {carol}'s (account {said['account'][0]}) saw the folder of {alice}'s (owner {owner}, "
+        f"mode {mode}) and could read no token, file or process of it; {carol} could not remove, fetch or edit the job, nor reach "
+        f"{alice}'s objects in the store"
     )
 
 

@@ -51,9 +51,10 @@ def bad_option_refused(session: Session) -> str:
         answer = user.spawn(**options)
         what = ", ".join(f"{name}={value}" for name, value in options.items())
         require(not user.server_runs(), f"the hub starts a server with {what}", "check the options of the hub's spawn page")
-        require(answer.status_code >= 400 or "out of range" in answer.text, f"{what} got HTTP {answer.status_code}", HUB_REMEDY)
-        seen.append(f"{what}: HTTP {answer.status_code}")
-    return "; ".join(seen)
+        refused = answer.status_code >= 400 or "out of range" in answer.text
+        require(refused, f"{what} got HTTP {answer.status_code}: {page_message(answer)}", HUB_REMEDY)
+        seen.append(what)
+    return f'the hub says "out of range" and starts nothing: {"; ".join(seen)}'
 
 
 def spawn(session: Session) -> str:

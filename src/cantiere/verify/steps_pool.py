@@ -53,29 +53,30 @@ def access_point_killed(session: Session) -> str:
     before = kernel.call(f"probe.wait_for({running}, {RUNNING}, 2, {START_TIMEOUT})", START_TIMEOUT + 10, AP_REMEDY)
     waiting = kernel.call(f"probe.jobs({queued})", 30, AP_REMEDY)
     processes = _processes_of_two(session, sleep)
-    known = _reconnected(session)
     try:
         target.control.kill(target.parts.access_point)
     finally:
         target.control.start(target.parts.access_point)
-    after = kernel.call(f"probe.wait_for_reconnect({running}, {RECONNECT_TIMEOUT})", RECONNECT_TIMEOUT + 10, AP_REMEDY)
+    _wait_for_reconnect(session, running)
+    after = kernel.call(f"probe.wait_for({running}, {RUNNING}, 2, 20)", 30, AP_REMEDY)
     still = kernel.call(f"probe.jobs({queued})", 30, AP_REMEDY)
     require(_names(still) == _names(waiting), f"queued jobs were {_names(waiting)} and are {_names(still)}", AP_REMEDY)
     require(_names(after) == _names(before), f"running jobs were {_names(before)} and are {_names(after)}", AP_REMEDY)
-    again = _reconnected(session) - known
-    require(again >= 2, f"two jobs ran, and the shadows' log tells of {again} that were found again", AP_REMEDY)
     same = _processes(session, sleep)
     require(same == processes, f"the jobs were the processes {sorted(processes)} and are {sorted(same)}", AP_REMEDY)
     where = ", ".join(f"{worker} process {number}" for worker, number, _ in sorted(same))
     return (
-        f'SIGKILL with 2 running and 2 queued; all 4 are in the queue, the shadows\' log says {again} times "{RECONNECTED}", '
-        f"and the running jobs are the same processes: {where}"
+        f"SIGKILL with 2 running and 2 queued; all 4 are in the queue, both running ones were found again, as the same processes: {where}"
     )
 
 
-def _reconnected(session: Session) -> int:
-    """How often the access point found a running job again, as its log says."""
-    return int(session.shell(session.target.parts.access_point, f"grep -c '{RECONNECTED}' /var/log/condor/ShadowLog || true"))
+def _wait_for_reconnect(session: Session, cluster: int) -> None:
+    """Wait until the shadows' log tells of both jobs of a cluster that they were found again."""
+    ask = f"grep -cE '\\({cluster}\\.[01]\\).*{RECONNECTED}' /var/log/condor/ShadowLog || true"
+    deadline = time.monotonic() + RECONNECT_TIMEOUT
+    while (found := int(session.shell(session.target.parts.access_point, ask))) < 2:
+        require(time.monotonic() < deadline, f"two jobs ran, and {found} of them were found again in {RECONNECT_TIMEOUT:.0f} s", AP_REMEDY)
+        time.sleep(0.5)
 
 
 def _processes_of_two(session: Session, command: str) -> set[tuple[str, str, str]]:
@@ -88,13 +89,13 @@ def _processes_of_two(session: Session, command: str) -> set[tuple[str, str, str
 
 
 def _processes(session: Session, command: str) -> set[tuple[str, str, str]]:
-    """Worker, number and start time of every process with that command line."""
+    """Worker, number and start (in the kernel's ticks) of every process with exactly that command line."""
     found = set()
+    script = f"for number in $(pgrep -x -f '{command}'); do cut -d' ' -f1,22 /proc/$number/stat; done"
     for worker in session.target.parts.workers:
-        for line in session.shell(worker, "ps -eo pid=,lstart=,args=").splitlines():
-            number, _, rest = line.strip().partition(" ")
-            if rest.endswith(f" {command}"):
-                found.add((worker, number, rest.removesuffix(command).strip()))
+        for line in session.shell(worker, script).splitlines():
+            number, start = line.split()
+            found.add((worker, number, start))
     return found
 
 

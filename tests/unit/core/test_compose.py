@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from cantiere.compose import changes, create_arguments, digest, hardware_address, spec
@@ -11,7 +12,7 @@ def test_a_container_as_the_engine_takes_it() -> None:
     made = project()
     specification = spec(made, STORE, "localhost/minio:1")
     arguments = create_arguments(made, STORE, specification, "lineage", "/state/secrets/store")
-    pairs = list(zip(arguments, arguments[1:], strict=False))
+    pairs = list(itertools.pairwise(arguments))
     for pair in [
         ("--name", "cantiere-test-store"),
         ("--hostname", "store.x.test"),

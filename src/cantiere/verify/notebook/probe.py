@@ -15,6 +15,7 @@ from typing import Any
 import facility
 import htcondor2 as htcondor
 import submit
+from botocore.exceptions import ClientError
 from cantiere_notebook.credential import SERVICE, store_credential
 from cantiere_notebook.tokens import refresh
 from XRootD import client
@@ -204,24 +205,34 @@ def renew_token() -> str:
     return token_digest()
 
 
-def wait_for_reconnect(cluster: int, seconds: float) -> list[dict[str, Any]]:
-    """Wait until an access point that came back has a new shadow for every running job of a cluster.
+def keep_private() -> str:
+    """Put an object into the store as this user does, and give its key."""
+    key: str = facility.key("private.txt")
+    facility.object_store().put_object(Bucket=facility.bucket(), Key=key, Body=b"private")
+    return key
 
-    Raises
-    ------
-    TimeoutError
-        They were not in time.
-    """
-    deadline, found = time.monotonic() + seconds, []
-    while time.monotonic() < deadline:
+
+def forget(key: str) -> None:
+    """Delete an object of this user."""
+    facility.object_store().delete_object(Bucket=facility.bucket(), Key=key)
+
+
+def reach(key: str) -> list[str]:
+    """What this user can do to somebody else's object: ``read``, ``list``, ``overwrite``; empty is good."""
+    store, bucket = facility.object_store(), facility.bucket()
+    done: list[str] = []
+    deeds: dict[str, Callable[[], Any]] = {
+        "read": lambda: store.get_object(Bucket=bucket, Key=key),
+        "list": lambda: store.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"],
+        "overwrite": lambda: store.put_object(Bucket=bucket, Key=key, Body=b"changed"),
+    }
+    for name, deed in deeds.items():
         try:
-            found = jobs(cluster)
-        except (htcondor.HTCondorException, RuntimeError, OSError) as error:  # it may still be on its way up
-            found = [{"error": str(error)}]
-        if found and all(int(job.get("NumShadowStarts", 0)) >= 2 for job in found):
-            return found
-        time.sleep(0.5)
-    raise TimeoutError(f"cluster {cluster} was not found again after {seconds:.0f} s; the queue says {found}")
+            if deed():
+                done.append(name)
+        except ClientError:
+            continue
+    return done
 
 
 def meddle(cluster: int) -> list[str]:
