@@ -17,7 +17,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 MANIFEST = ".cvmfspublished"
@@ -205,7 +205,7 @@ def publish(source: Path, folder: Path, keys: Keys, repository: str) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     now, store, before = int(time.time()), Store(folder), published(folder)
     found = list(entries(source, store))
-    content = hashlib.sha256(repr(found).encode()).hexdigest()
+    content = hashlib.sha256(repr([replace(entry, mtime=0) for entry in found]).encode()).hexdigest()
     marker = keys.folder / "published-content"
     unchanged = bool(before) and marker.exists() and marker.read_text() == content
     revision = int(before.get("S", "0")) + (0 if unchanged else 1)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cantiere import artifacts, bind, engine_api, imagebuild, names
+from cantiere import artifacts, bind, bridge, engine_api, imagebuild, names
 from cantiere.compose import create_arguments
 from cantiere.engine import Engine
 from cantiere.engine_labels import LABEL_FACILITY, LABEL_LINEAGE
@@ -150,6 +150,7 @@ class Apply:
 
     def _start_container(self, name: str) -> None:
         self.engine.run("start", f"{self.prefix}-{name}")
+        bridge.pin(self.workspace.site.subnet)
         self._await(self.workspace.project.container(name))
 
     def _await(self, container: Container) -> None:
@@ -191,7 +192,7 @@ class Apply:
 def execute(
     workspace: Workspace, engine: Engine, plan: Plan, log: Callable[[str], None], report: Report | None = None, jobs: int = 4
 ) -> None:
-    """Do a plan under the site's lock.
+    """Do a plan; the caller holds the site's lock.
 
     Parameters
     ----------
@@ -209,14 +210,13 @@ def execute(
     Raises
     ------
     CantiereError
-        Steps failed, or somebody else holds the site.
+        Steps failed.
     """
-    with workspace.store.locked(f"apply {len(plan.steps)} steps"):
-        state = workspace.store.load() or workspace.store.save(workspace.store.new(workspace.facility.name))
-        doer = Apply(workspace, engine, state, log)
-        made = (Action.CREATE, Action.REPLACE, Action.START)
-        doer.secrets.materialise(workspace.project.container(s.name) for s in plan.steps if s.kind is Kind.CONTAINER and s.action in made)
-        walk(plan, doer, jobs, report)
+    state = workspace.store.load() or workspace.store.save(workspace.store.new(workspace.facility.name))
+    doer = Apply(workspace, engine, state, log)
+    made = (Action.CREATE, Action.REPLACE, Action.START)
+    doer.secrets.materialise(workspace.project.container(s.name) for s in plan.steps if s.kind is Kind.CONTAINER and s.action in made)
+    walk(plan, doer, jobs, report)
 
 
 def _run(command: list[str]) -> None:

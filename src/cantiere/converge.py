@@ -18,6 +18,8 @@ from cantiere.plan.definition import PROVIDER_KINDS, Kind, Plan
 from cantiere.workspace import Workspace, open_applied, open_site
 
 CONVERGE_KINDS = frozenset(Kind) - PROVIDER_KINDS
+PATIENCE = 120.0
+"""Seconds to wait for another run on the site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,19 @@ def run_stage(request: Request, stage: str) -> list[str]:
     if stage == "remove":
         return _remove(request)
     workspace = open_site(request.site, request.template, request.inputs, request.inputs_file)
-    plan = plan_of(workspace).of(PROVIDER_KINDS if stage == "provider" else CONVERGE_KINDS)
-    _do(workspace, plan, request)
-    if stage == "converge" and not request.check:
-        _remember(workspace)
+    if request.check:
+        return [str(step) for step in plan_of(workspace).of(_kinds(stage)).steps]
+    # the plan is made under the lock: what a killed run's last step still does is waited for, and seen
+    with workspace.store.locked(f"up, {stage}", PATIENCE):
+        plan = plan_of(workspace).of(_kinds(stage))
+        _do(workspace, plan, request)
+        if stage == "converge":
+            _remember(workspace)
     return [str(step) for step in plan.steps]
+
+
+def _kinds(stage: str) -> frozenset[Kind]:
+    return PROVIDER_KINDS if stage == "provider" else CONVERGE_KINDS
 
 
 def _remove(request: Request) -> list[str]:
@@ -88,19 +98,19 @@ def _remove(request: Request) -> list[str]:
         workspace, _ = open_applied(request.site)
     except CantiereError:
         workspace = open_site(request.site, request.template, request.inputs, request.inputs_file)
-    plan = removal_of(workspace, request.images)
-    if plan.steps:
+    if request.check:
+        return [str(step) for step in removal_of(workspace, request.images).steps]
+    with workspace.store.locked("down", PATIENCE):
+        plan = removal_of(workspace, request.images)
         _do(workspace, plan, request)
-    if not request.check:
         _forget(workspace, request.images)
     return [str(step) for step in plan.steps]
 
 
 def _do(workspace: Workspace, plan: Plan, request: Request) -> None:
-    if request.check or not plan.steps:
-        return
-    events = EventLog(request.events)
-    apply.execute(workspace, _engine(workspace), plan, events.log, events.step)
+    if plan.steps:
+        events = EventLog(request.events)
+        apply.execute(workspace, _engine(workspace), plan, events.log, events.step)
 
 
 def _engine(workspace: Workspace) -> Engine:
@@ -119,10 +129,9 @@ def _remember(workspace: Workspace) -> None:
         "inputs": dict(workspace.inputs),
         "inputs_file": str(site.inputs_file) if site.inputs_file else None,
     }
-    with workspace.store.locked("remember what was applied"):
-        state = workspace.store.load() or workspace.store.new(workspace.facility.name)
-        if state.applied != applied:
-            workspace.store.save(replace(state, applied=applied))
+    state = workspace.store.load() or workspace.store.new(workspace.facility.name)
+    if state.applied != applied:
+        workspace.store.save(replace(state, applied=applied))
 
 
 def _forget(workspace: Workspace, images: bool) -> None:

@@ -13,11 +13,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cantiere.errors import CantiereError, Location, Problem
 
 VERSION = 1
+LOCK_PAUSE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,15 @@ class StateStore:
         return State(lineage=str(uuid.uuid4()), facility=facility)
 
     @contextlib.contextmanager
-    def locked(self, purpose: str) -> Iterator[None]:
+    def locked(self, purpose: str, patience: float = 0.0) -> Iterator[None]:
         """Hold the site for one writer; a writer that was killed leaves no lock behind.
 
         Parameters
         ----------
         purpose:
             What the holder does, for whoever meets the lock.
+        patience:
+            Seconds to wait for another holder to end.
 
         Raises
         ------
@@ -122,13 +125,12 @@ class StateStore:
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.lock_file.open("a+", encoding="utf-8") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                handle.seek(0)
-                raise self._problem(
-                    "state.locked", f"another run holds this site: {handle.read().strip()}", "wait for it to end"
-                ) from error
+            deadline = time.monotonic() + patience
+            while not _taken(handle):
+                if time.monotonic() >= deadline:
+                    handle.seek(0)
+                    raise self._problem("state.locked", f"another run holds this site: {handle.read().strip()}", "wait for it to end")
+                time.sleep(LOCK_PAUSE)
             holder = {
                 "purpose": purpose,
                 "user": getpass.getuser(),
@@ -143,6 +145,14 @@ class StateStore:
 
     def _problem(self, code: str, message: str, remedy: str) -> CantiereError:
         return CantiereError(Problem(code, message, remedy, Location(str(self.file))))
+
+
+def _taken(handle: TextIO) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_atomic(path: Path, text: str, mode: int = 0o600) -> None:

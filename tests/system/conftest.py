@@ -61,9 +61,11 @@ class CommandLine:
 class Engine:
     """The container engine, asked past the command line under test."""
 
-    def __init__(self) -> None:
-        state = Path("/var/lib/cantiere/here/engine/containers.conf")
-        self.environment = {**os.environ, **({"CONTAINERS_CONF": str(state)} if state.is_file() else {})}
+    def __init__(self, folder: Path) -> None:
+        state, copy = Path("/var/lib/cantiere/here/engine/containers.conf"), folder / "containers.conf"
+        if state.is_file():  # a copy, since `down` removes it
+            copy.write_text(state.read_text())
+        self.environment = {**os.environ, **({"CONTAINERS_CONF": str(copy)} if copy.is_file() else {})}
         self.name = (
             "podman" if subprocess.run(["sh", "-c", "command -v podman"], capture_output=True, check=False).returncode == 0 else "docker"
         )
@@ -87,8 +89,8 @@ def cantiere() -> CommandLine:
 
 
 @pytest.fixture
-def engine() -> Engine:
-    return Engine()
+def engine(tmp_path: Path) -> Engine:
+    return Engine(tmp_path)
 
 
 @pytest.fixture
