@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,12 +15,14 @@ from cantiere.engine import Engine, detect
 from cantiere.errors import CantiereError, Problem
 from cantiere.events import EventLog
 from cantiere.plan.build import build, build_removal
-from cantiere.plan.definition import PROVIDER_KINDS, Kind, Plan
+from cantiere.plan.definition import PROVIDER_KINDS, Kind, Plan, Step
 from cantiere.workspace import Workspace, open_applied, open_site
 
 CONVERGE_KINDS = frozenset(Kind) - PROVIDER_KINDS
-PATIENCE = 120.0
-"""Seconds to wait for another run on the site."""
+PATIENCE = 600.0
+"""Seconds to wait for another run on the site: as long as its longest step may take."""
+RUN_VARIABLE = "CANTIERE_RUN"
+"""Holds the process that asked for the run; once that is gone no further step is begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,16 @@ def _remove(request: Request) -> list[str]:
 def _do(workspace: Workspace, plan: Plan, request: Request) -> None:
     if plan.steps:
         events = EventLog(request.events)
-        apply.execute(workspace, _engine(workspace), plan, events.log, events.step)
+
+        def report(event: str, step: Step, number: int, of: int, seconds: float) -> None:
+            asked_by = os.environ.get(RUN_VARIABLE)
+            if event == "start" and asked_by and not Path(f"/proc/{asked_by}").exists():
+                raise CantiereError(
+                    Problem("run.gone", "the run that asked for this was killed", "run the same command again", path=step.id)
+                )
+            events.step(event, step, number, of, seconds)
+
+        apply.execute(workspace, _engine(workspace), plan, events.log, report)
 
 
 def _engine(workspace: Workspace) -> Engine:

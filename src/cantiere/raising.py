@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from cantiere import artifacts, preflight
-from cantiere.converge import plan_of, removal_of
+from cantiere.converge import PATIENCE, plan_of, removal_of
 from cantiere.errors import CantiereError, PreflightError
 from cantiere.plan.definition import Kind
 from cantiere.progress import Progress
@@ -31,6 +31,7 @@ def up(workspace: Workspace, as_json: bool) -> int:
     """
     began = time.monotonic()
     say = _sayer(as_json)
+    workspace.store.settle(PATIENCE)
     preflight.check(workspace)
     plan = plan_of(workspace)
     size = len(workspace.project.containers)
@@ -94,6 +95,7 @@ def down(site: str, images: bool, as_json: bool) -> int:
         workspace, _ = open_applied(site)
     except CantiereError:
         workspace = open_site(site, None, {}, None)
+    workspace.store.settle(PATIENCE)
     plan = removal_of(workspace, images)
     nothing = not plan.steps and not workspace.site.state_dir.exists()
     if nothing:

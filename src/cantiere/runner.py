@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cantiere.converge import RUN_VARIABLE
 from cantiere.errors import CantiereError, Problem
 from cantiere.events import read_from
 from cantiere.progress import Progress
@@ -74,6 +75,7 @@ def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Prog
             **os.environ,
             "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
             "CANTIERE_EVENTS": str(events),
+            RUN_VARIABLE: str(os.getpid()),
             "ANSIBLE_FORCE_COLOR": "0",
         }
         began = time.monotonic()

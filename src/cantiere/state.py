@@ -98,9 +98,22 @@ class StateStore:
         write_atomic(self.file, json.dumps(asdict(saved), indent=1, sort_keys=True) + "\n")
         return saved
 
-    def delete(self) -> None:
-        """Forget the state; the caller holds the lock."""
-        self.file.unlink(missing_ok=True)
+    def settle(self, patience: float) -> None:
+        """Wait until no other run works on the site; nothing is made where there is none yet.
+
+        Parameters
+        ----------
+        patience:
+            Seconds to wait.
+
+        Raises
+        ------
+        CantiereError
+            Somebody still holds it.
+        """
+        if self.lock_file.is_file():
+            with self.locked("look", patience):
+                pass
 
     @staticmethod
     def new(facility: str) -> State:
