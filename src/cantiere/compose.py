@@ -31,6 +31,7 @@ def spec(project: Project, container: Container, image: str) -> dict[str, Any]:
         "memory": container.memory,
         "cpus": container.cpus,
         "stop_grace": container.stop_grace,
+        "needs": list(container.needs),
     }
 
 

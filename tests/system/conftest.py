@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from support.tree import REPOSITORY
 
+LOCK = Path("/run/lock/cantiere-system-tests")
 LABEL = "cantiere.facility=cantiere-here"
 
 
@@ -82,10 +85,13 @@ class Engine:
 
 
 @pytest.fixture(scope="session")
-def cantiere() -> CommandLine:
+def cantiere() -> Iterator[CommandLine]:
+    """The command line; the machine's facility belongs to one run of the scenarios at a time."""
     if os.geteuid() != 0:
         pytest.skip("a facility on this machine needs root")
-    return CommandLine()
+    with LOCK.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield CommandLine()
 
 
 @pytest.fixture

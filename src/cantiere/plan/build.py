@@ -76,7 +76,12 @@ def build_removal(project: str, seen: Observation, images: Sequence[str] = ()) -
         References of built images to remove too, children first.
     """
     why = "the facility is taken down"
-    containers = [Step(Kind.CONTAINER, name, Action.DELETE, why) for name in [*seen.notebooks, *seen.containers]]
+    needed_by: dict[str, list[str]] = {}
+    for name, found in seen.containers.items():
+        for other in found.specification.get("needs", ()):
+            needed_by.setdefault(other, []).append(f"{Kind.CONTAINER}/{name}")
+    containers = [Step(Kind.CONTAINER, name, Action.DELETE, why) for name in sorted(seen.notebooks)]
+    containers += [Step(Kind.CONTAINER, name, Action.DELETE, why, tuple(needed_by.get(name, ()))) for name in seen.containers]
     ids = tuple(step.id for step in containers)
     steps = [*containers]
     if seen.names:

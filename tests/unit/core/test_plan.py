@@ -70,7 +70,7 @@ def test_removal_ends_containers_before_what_they_use() -> None:
     seen = replace(complete(wanted()), notebooks=frozenset({"jupyter-alice"}))
     ids = [step.id for step in build_removal("cantiere-test", seen, ["localhost/minio:1", "localhost/base:1"]).steps]
     assert ids.index("container/jupyter-alice") < ids.index("network/cantiere-test")
-    assert ids.index("container/store") < ids.index("volume/cantiere-test-store-data")
+    assert ids.index("container/hub") < ids.index("container/store") < ids.index("volume/cantiere-test-store-data")
     assert ids.index("image/localhost/minio:1") < ids.index("image/localhost/base:1")
 
 
