@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
 
 from cantiere.model import Container, Facility, Project
 from cantiere.services.catalogue import PLATFORM, SERVICES
@@ -87,8 +86,3 @@ def notebook_range(subnet: str) -> str:
 def image_names(project: Project) -> tuple[str, ...]:
     """Names of the images that the project's containers run, in order of first use."""
     return tuple(dict.fromkeys(c.image for c in project.containers))
-
-
-def published(project: Project) -> Mapping[int, str]:
-    """Port of the machine to the name of the container that answers there."""
-    return {port.number: c.name for c in project.containers for port in c.ports}

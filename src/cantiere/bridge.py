@@ -11,6 +11,7 @@ import fcntl
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 SIOCSIFHWADDR = 0x8924
@@ -22,23 +23,32 @@ INTERFACES = Path("/sys/class/net")
 ROUTES = Path("/proc/net/route")
 
 
-def interface_of(subnet: str, routes: str) -> str | None:
+def routes(text: str) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
+    """Interface and network of every route.
+
+    Parameters
+    ----------
+    text:
+        The content of ``/proc/net/route``.
+    """
+    for line in text.splitlines()[1:]:
+        name, target, *rest = line.split()
+        address, mask = (int.from_bytes(bytes.fromhex(word), "little") for word in (target, rest[5]))
+        yield name, ipaddress.IPv4Network((address, str(ipaddress.IPv4Address(mask))))
+
+
+def interface_of(subnet: str, text: str) -> str | None:
     """Name of the interface that leads to a subnet, or None.
 
     Parameters
     ----------
     subnet:
         In CIDR notation.
-    routes:
+    text:
         The content of ``/proc/net/route``.
     """
     wanted = ipaddress.IPv4Network(subnet)
-    for line in routes.splitlines()[1:]:
-        name, target, *rest = line.split()
-        address, mask = (int.from_bytes(bytes.fromhex(text), "little") for text in (target, rest[5]))
-        if ipaddress.IPv4Network((address, str(ipaddress.IPv4Address(mask)))) == wanted:
-            return name
-    return None
+    return next((name for name, network in routes(text) if network == wanted), None)
 
 
 def pin(subnet: str) -> None:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from cantiere import artifacts
+from cantiere import artifacts, bridge
 from cantiere import observe as look
 from cantiere.containers_conf import containers_conf
 from cantiere.engine import Engine, detect
@@ -180,9 +180,7 @@ def _network(workspace: Workspace, engine: Engine | None, seen: Observation) -> 
                 path="subnet",
             )
         return
-    for line in Path("/proc/net/route").read_text(encoding="utf-8").splitlines()[1:]:
-        device, target, *rest = line.split()
-        route = ipaddress.IPv4Network((int.from_bytes(bytes.fromhex(target), "little"), f"{bin(int(rest[5], 16)).count('1')}"))
+    for device, route in bridge.routes(bridge.ROUTES.read_text(encoding="ascii")):
         if route.prefixlen and route.overlaps(wanted):
             yield Problem(
                 "network.taken", f"{wanted} overlaps {route} of {device}", "choose another subnet in the site's file", path="subnet"

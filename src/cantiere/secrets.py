@@ -103,13 +103,6 @@ class SecretStore:
         """Remove the secret files of a container."""
         shutil.rmtree(self.files_of(container), ignore_errors=True)
 
-    def delete(self) -> None:
-        """Remove the store and every file made from it."""
-        shutil.rmtree(self.folder / "secrets", ignore_errors=True)
-        self.file.unlink(missing_ok=True)
-        self.key_file.unlink(missing_ok=True)
-        self._values = None
-
     def _external(self, secret: Secret, kind: str, rest: str) -> str:
         if kind == "env":
             if rest not in os.environ:

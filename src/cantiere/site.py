@@ -66,14 +66,14 @@ class Site:
 
 
 def find(name: str) -> Path:
-    """The inventory source of a site of that name.
+    """The inventory source of a site, from its name or its path.
 
     Raises
     ------
     TemplateError
         There is no such site.
     """
-    path = REPOSITORY / "inventories" / name / "cantiere.yml"
+    path = Path(name) if name.endswith((".yml", ".yaml")) else REPOSITORY / "inventories" / name / "cantiere.yml"
     if not path.is_file():
         known = sorted(p.parent.name for p in (REPOSITORY / "inventories").glob("*/cantiere.yml"))
         raise TemplateError(Problem("site.unknown", f"there is no site {name!r}", f"use one of: {', '.join(known)}", Location(str(path))))

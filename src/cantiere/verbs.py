@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -192,7 +191,7 @@ def inventory(options: argparse.Namespace) -> int:
     from cantiere import site as sites
     from cantiere.inventory import machines
 
-    path = Path(options.site) if options.site.endswith((".yml", ".yaml")) else sites.find(options.site)
+    path = sites.find(options.site)
     found = machines(path)
     if options.json:
         _print({machine.name: {"groups": machine.groups, "variables": machine.variables} for machine in found})
@@ -266,7 +265,7 @@ def ssh(options: argparse.Namespace) -> int:
     from cantiere import site as sites
     from cantiere.inventory import machines
 
-    path = Path(options.site) if options.site.endswith((".yml", ".yaml")) else sites.find(options.site)
+    path = sites.find(options.site)
     found = {machine.name: machine for machine in machines(path)}
     if options.machine not in found:
         raise CantiereError(
@@ -281,7 +280,7 @@ def secrets(options: argparse.Namespace) -> int:
     from cantiere import site as sites
     from cantiere.secrets import SecretStore
 
-    path = Path(options.site) if options.site.endswith((".yml", ".yaml")) else sites.find(options.site)
+    path = sites.find(options.site)
     store = SecretStore(sites.load(path).state_dir)
     if options.action == "list":
         names = store.names()

@@ -115,7 +115,7 @@ def open_site(name: str, template: Path | None, inputs: Mapping[str, Any], input
     TemplateError
         The site, the template or an input is invalid; all problems at once.
     """
-    path = Path(name) if name.endswith((".yml", ".yaml")) else sites.find(name)
+    path = sites.find(name)
     site = sites.load(path, template, inputs_file)
     loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file)
     problems = catalogue.check(loaded.facility)
@@ -134,7 +134,7 @@ def open_applied(name: str) -> tuple[Workspace, State]:
     CantiereError
         Nothing was applied there.
     """
-    path = Path(name) if name.endswith((".yml", ".yaml")) else sites.find(name)
+    path = sites.find(name)
     state = StateStore(sites.load(path).state_dir).load()
     if state is None or not state.applied:
         raise CantiereError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from graphlib import TopologicalSorter
 from typing import Any
 
 
@@ -150,11 +151,6 @@ class Observation:
     mounts: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing of the facility is there (images and sample data are the machine's, not the facility's)."""
-        return not (self.networks or self.volumes or self.containers or self.notebooks or self.engine_api or self.mounts or self.names)
-
 
 def waiting_order(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps, each after those it waits for; ids it waits for that are no steps are dropped.
@@ -164,8 +160,6 @@ def waiting_order(steps: Sequence[Step]) -> tuple[Step, ...]:
     graphlib.CycleError
         Steps wait for each other.
     """
-    from graphlib import TopologicalSorter
-
     by_id = {step.id: step for step in steps}
     kept = [Step(s.kind, s.name, s.action, s.reason, tuple(name for name in s.after if name in by_id)) for s in steps]
     sorter = TopologicalSorter({step.id: step.after for step in kept})

@@ -75,7 +75,6 @@ def test_removal_ends_containers_before_what_they_use() -> None:
 
 
 def test_an_empty_observation_has_nothing_to_remove() -> None:
-    assert Observation(images=frozenset({"x"}), samples=True).empty
     assert build_removal("cantiere-test", Observation()).steps == ()
 
 
