@@ -151,7 +151,7 @@ def benchmarks() -> list[Check]:
 
 
 def bench(path: Path) -> Check:
-    """A benchmark: a program that prints its figures, and fails where a figure misses its measure."""
+    """A benchmark: a program that prints its figures against the measures; it fails only where it cannot be run."""
 
     def run() -> Outcome:
         print(f"{path.stem:<12} {heading(path)}", flush=True)
