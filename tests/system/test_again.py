@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.pool import running_job
+from support.tree import REPOSITORY
 
 
 @pytest.fixture
@@ -63,3 +66,13 @@ def test_a_watermark_changes_only_that_cache(steady: tuple[Any, Any]) -> None:
     assert {name.removeprefix("cantiere-here-") for name in again} == {"site-cache"}
     cantiere.run("up")
     assert cantiere.run("plan", "--exit-code").returncode == 0
+
+
+def test_the_playbook_alone_does_the_same(steady: tuple[Any, Any]) -> None:
+    _, engine = steady
+    before = engine.containers()
+    playbook = [sys.executable, "-m", "ansible", "playbook", "-i", "inventories/here/cantiere.yml", "playbooks/site.yml"]
+    done = subprocess.run(playbook, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"changed=0 .*failed=0", done.stdout), done.stdout
+    assert engine.containers() == before
