@@ -126,7 +126,8 @@ class Apply:
     def _delete_mount(self, path: str) -> None:
         while mounted([path]):
             _run(["umount", "-R", "-l", path])
-        shutil.rmtree(path)
+        for folder in (*Path(path).iterdir(), Path(path)):
+            folder.rmdir()  # empty mount points; anything else is not ours to remove
 
     def _start_api(self, _name: str) -> dict[str, Any]:
         return engine_api.start(self.engine, socket_of(self.workspace, self.engine), self.workspace.site.state_dir)

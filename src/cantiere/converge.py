@@ -15,10 +15,9 @@ from cantiere.engine import Engine, detect
 from cantiere.errors import CantiereError, Problem
 from cantiere.events import EventLog
 from cantiere.plan.build import build, build_removal
-from cantiere.plan.definition import PROVIDER_KINDS, Kind, Plan, Step
+from cantiere.plan.definition import Plan, Stage, Step
 from cantiere.workspace import Workspace, open_applied, open_site
 
-CONVERGE_KINDS = frozenset(Kind) - PROVIDER_KINDS
 PATIENCE = 600.0
 """Seconds to wait for another run on the site: as long as its longest step may take."""
 RUN_VARIABLE = "CANTIERE_RUN"
@@ -82,18 +81,14 @@ def run_stage(request: Request, stage: str) -> list[str]:
         return _remove(request)
     workspace = open_site(request.site, request.template, request.inputs, request.inputs_file)
     if request.check:
-        return [str(step) for step in plan_of(workspace).of(_kinds(stage)).steps]
+        return [str(step) for step in plan_of(workspace).part(Stage(stage)).steps]
     # the plan is made under the lock: what a killed run's last step still does is waited for, and seen
     with workspace.store.locked(f"up, {stage}", PATIENCE):
-        plan = plan_of(workspace).of(_kinds(stage))
+        plan = plan_of(workspace).part(Stage(stage))
         _do(workspace, plan, request)
         if stage == "converge":
             _remember(workspace)
     return [str(step) for step in plan.steps]
-
-
-def _kinds(stage: str) -> frozenset[Kind]:
-    return PROVIDER_KINDS if stage == "provider" else CONVERGE_KINDS
 
 
 def _remove(request: Request) -> list[str]:

@@ -60,7 +60,9 @@ def build(wanted: Wanted, seen: Observation) -> Plan:
         if name not in wanted.specifications
     ]
     containers = [step for container in project.containers if (step := _container(wanted, container, seen))]
-    return Plan(project.name, waiting_order([*steps, *gone, *containers]))
+    before = tuple(step.id for step in [*gone, *containers])
+    unused = [Step(Kind.MOUNT, path, Action.DELETE, "no service uses it", before) for path in sorted(seen.mounts - set(wanted.mounts))]
+    return Plan(project.name, waiting_order([*steps, *gone, *containers, *unused]))
 
 
 def build_removal(project: str, seen: Observation, images: Sequence[str] = ()) -> Plan:

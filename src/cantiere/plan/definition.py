@@ -31,6 +31,13 @@ class Kind(StrEnum):
     CONTAINER = "container"
 
 
+class Stage(StrEnum):
+    """In which part of a run a step is done."""
+
+    PROVIDER = "provider"
+    CONVERGE = "converge"
+
+
 PROVIDER_KINDS = frozenset({Kind.IMAGE, Kind.SAMPLES, Kind.NETWORK, Kind.VOLUME, Kind.MOUNT, Kind.ENGINE_API})
 SYMBOLS: Mapping[Action, str] = {Action.CREATE: "+", Action.REPLACE: "~", Action.START: ">", Action.DELETE: "-"}
 
@@ -62,6 +69,11 @@ class Step:
         """Unique within a plan."""
         return f"{self.kind}/{self.name}"
 
+    @property
+    def stage(self) -> Stage:
+        """The provider's objects are made first; what is no longer needed goes last, with the containers."""
+        return Stage.PROVIDER if self.kind in PROVIDER_KINDS and self.action is not Action.DELETE else Stage.CONVERGE
+
     def __str__(self) -> str:
         return f"{SYMBOLS[self.action]} {self.kind} {self.name}: {self.reason}"
 
@@ -81,15 +93,9 @@ class Plan:
     facility: str
     steps: tuple[Step, ...]
 
-    def of(self, kinds: frozenset[Kind]) -> Plan:
-        """The part of the plan about some kinds; steps no longer wait for those left out."""
-        kept = {step.id for step in self.steps if step.kind in kinds}
-        steps = (
-            Step(step.kind, step.name, step.action, step.reason, tuple(name for name in step.after if name in kept))
-            for step in self.steps
-            if step.id in kept
-        )
-        return Plan(self.facility, tuple(steps))
+    def part(self, stage: Stage) -> Plan:
+        """The steps of one stage; they no longer wait for those left out."""
+        return Plan(self.facility, waiting_order([step for step in self.steps if step.stage is stage]))
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able data."""

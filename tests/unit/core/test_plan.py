@@ -8,7 +8,7 @@ import pytest
 from cantiere.compose import digest
 from cantiere.errors import CantiereError, Problem
 from cantiere.plan.build import Wanted, build, build_removal
-from cantiere.plan.definition import PROVIDER_KINDS, Action, Kind, Observation, Plan, Seen, Step
+from cantiere.plan.definition import Action, Kind, Observation, Plan, Seen, Stage, Step
 from cantiere.plan.walk import explain, walk
 from unit.core.samples import HUB, STORE, wanted
 
@@ -78,8 +78,14 @@ def test_an_empty_observation_has_nothing_to_remove() -> None:
     assert build_removal("cantiere-test", Observation()).steps == ()
 
 
+def test_a_mount_that_nobody_uses_goes_after_the_containers() -> None:
+    seen = replace(complete(wanted()), mounts=frozenset({"/srv/cvmfs"}), containers={})
+    last = build(wanted(), seen).part(Stage.CONVERGE).steps[-1]
+    assert (last.id, last.action) == ("mount//srv/cvmfs", Action.DELETE)
+
+
 def test_a_part_of_a_plan_waits_only_for_its_own_steps() -> None:
-    part = build(wanted(), Observation()).of(frozenset(Kind) - PROVIDER_KINDS)
+    part = build(wanted(), Observation()).part(Stage.CONVERGE)
     assert {name for step in part.steps for name in step.after} == {"container/store"}
 
 
