@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 BLOCK = 8 << 20
 ATTEMPT_TIMEOUT = 40
 HELD = 5
+REMOVE_SECONDS = 30.0
 
 
 def limits() -> dict[str, float]:
@@ -176,8 +177,19 @@ def outputs(cluster: int) -> list[str]:
 
 
 def remove(cluster: int) -> None:
-    """Take a cluster out of the queue, whatever state it is in."""
-    submit.schedd().act(htcondor.JobAction.Remove, f"ClusterId == {cluster}")
+    """Take a cluster out of the queue, whatever state it is in; an access point that was just started again is asked once more."""
+    wanted, deadline = f"ClusterId == {cluster}", time.monotonic() + REMOVE_SECONDS
+    while True:
+        try:
+            queue = submit.schedd()
+            if not queue.query(wanted, ["ProcId"]):
+                return
+            queue.act(htcondor.JobAction.Remove, wanted)
+            return
+        except (htcondor.HTCondorException, RuntimeError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def machines() -> dict[str, int]:
