@@ -130,6 +130,7 @@ def test_chosen_steps_bring_what_they_need_in_order() -> None:
         "first-read",
         "second-read",
         "analysis",
+        "token-renewed",
         "metric",
     ]
     assert chosen([]) == STEPS
