@@ -32,6 +32,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         path = os.environ.get("CANTIERE_EVENTS")
         self._events = EventLog(Path(path) if path else None)
 
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        """A play begins."""
+        self._events.write("play", title=play.get_name())
+
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """A task begins."""
         self._events.write("task", title=task.get_name())
@@ -41,7 +45,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         if not ignore_errors:
             data = result.result
             text = data.get("msg") or data.get("stderr") or "it gave no message"
-            self._events.write("task-failed", title=result.task.get_name(), message=str(text), problems=data.get("problems", []))
+            self._failed(result, str(text), data.get("problems", []))
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """A machine cannot be reached."""
+        self._failed(result, str(result.result.get("msg") or "it cannot be reached"), [])
+
+    def _failed(self, result: Any, message: str, problems: list[Any]) -> None:
+        self._events.write("task-failed", host=result.host.get_name(), title=result.task.get_name(), message=message, problems=problems)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """The run ends."""

@@ -28,14 +28,21 @@ options:
     description: An inputs file in place of the site's own.
     type: path
   stage:
-    description: C(provider) makes images, networks and volumes, C(converge) names and containers, C(remove) takes all down.
+    description:
+      - C(provider) makes images, networks and volumes, or artifacts and machines; C(converge) names and containers, or takes away
+        machines that are no longer asked for; C(leave) tells what is to be taken off machines that stay; C(remove) takes all down.
     type: str
-    choices: [provider, converge, remove]
+    choices: [provider, converge, leave, remove]
     required: true
   images:
     description: Whether C(remove) takes the built images and the sample data too.
     type: bool
     default: false
+  replace:
+    description: Machines that are to be made anew.
+    type: list
+    elements: str
+    default: []
   events:
     description: File to which the run's events are appended.
     type: path
@@ -58,6 +65,11 @@ steps:
   returned: always
   type: list
   elements: str
+machines:
+  description: Of the stages C(provider) and C(leave), each machine that has something to do, with the groups of the plays that do it.
+  returned: always
+  type: list
+  elements: dict
 problems:
   description: What failed, each with code, message, path and remedy.
   returned: on failure
@@ -74,8 +86,9 @@ def main() -> None:
             "template": {"type": "path"},
             "inputs": {"type": "dict", "default": {}},
             "inputs_file": {"type": "path"},
-            "stage": {"choices": ["provider", "converge", "remove"], "required": True},
+            "stage": {"choices": ["provider", "converge", "leave", "remove"], "required": True},
             "images": {"type": "bool", "default": False},
+            "replace": {"type": "list", "elements": "str", "default": []},
             "events": {"type": "path"},
         },
         supports_check_mode=True,
@@ -85,7 +98,9 @@ def main() -> None:
     answer = ask(module.params["stage"], {**module.params, "check": module.check_mode})
     if "msg" in answer:
         module.fail_json(**answer)
-    module.exit_json(changed=bool(answer["steps"]), steps=answer["steps"])
+    module.exit_json(
+        changed=bool(answer["steps"]) and module.params["stage"] != "leave", steps=answer["steps"], machines=answer["machines"]
+    )
 
 
 if __name__ == "__main__":

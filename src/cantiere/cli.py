@@ -78,12 +78,14 @@ def parser() -> Parser:
     )
     graph.add_argument("--plan", action="store_true", help="draw the plan in place of the topology")
     graph.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there in place of standard output")
-    verb(
+    up = verb(
         "up",
         "Raise the facility, or make it again what the template asks for.",
-        "  cantiere up\n  cantiere up --input workers=4\n  cantiere up my-facility.yaml --inputs my-inputs.yml",
+        "  cantiere up\n  cantiere up --input workers=4\n  cantiere up my-facility.yaml --inputs my-inputs.yml\n"
+        "  cantiere up --site nspawn --replace control-2",
         template=True,
     )
+    up.add_argument("--replace", action="append", default=[], metavar="MACHINE", help="make this machine anew, for example a dead one")
     verb("status", "Show what is up, and what has drifted.", "  cantiere status\n  cantiere status --json")
     verify = verb(
         "verify",
@@ -106,14 +108,33 @@ def parser() -> Parser:
     run = verb("exec", "Run a command inside a service.", "  cantiere exec pool-ap condor_q -allusers\n  cantiere exec hub", machine=False)
     run.add_argument("service", metavar="SERVICE", help="a container, or a node with one container")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="without it a shell")
-    ssh = verb("ssh", "Open a shell on a machine of the site.", "  cantiere ssh here", machine=False)
+    ssh = verb(
+        "ssh",
+        "Open a shell on a machine of the site, or run a command there.",
+        "  cantiere ssh here\n  cantiere ssh --site nspawn worker-1 uptime",
+        machine=False,
+    )
     ssh.add_argument("machine", metavar="MACHINE", help="a machine of `cantiere inventory`")
+    ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="without it a shell")
+    kubectl = verb("kubectl", "Ask the site's cluster.", "  cantiere kubectl --site nspawn get nodes -o wide", machine=False)
+    kubectl.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="what kubectl takes")
     secrets = verb(
         "secrets", "Show a generated secret, or list their names.", "  cantiere secrets list\n  cantiere secrets show iam-user-alice"
     )
     secrets.add_argument("action", choices=["list", "show"], help="list names, or show one value")
     secrets.add_argument("name", nargs="?", metavar="NAME", help="which secret")
     secrets.add_argument("--part", metavar="PART", help="one part of it: value, certificate or key (default: value or certificate)")
+    mirror = verb(
+        "mirror",
+        "Fill, check or offer a bundle of all artifacts, for sites without a way out.",
+        "  cantiere mirror pull /srv/cantiere --arch amd64 --arch arm64\n  cantiere mirror verify /srv/cantiere\n"
+        "  cantiere mirror serve /srv/cantiere --port 8480",
+    )
+    mirror.add_argument("action", choices=["pull", "verify", "serve"], help="fill it, check every file, or offer it to a site's machines")
+    mirror.add_argument("folder", type=Path, metavar="DIR", help="where the bundle is")
+    mirror.add_argument("--arch", action="append", choices=["amd64", "arm64"], help="architecture to pull (default: this machine's own)")
+    mirror.add_argument("--port", type=int, default=8480, help="TCP port to serve on (default: 8480)")
+    mirror.add_argument("--bind", default="", metavar="ADDRESS", help="address to serve on (default: all of this machine)")
     completion = verb(
         "completion",
         "Print a completion script for a shell.",

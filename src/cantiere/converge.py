@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from cantiere import observe as look
 from cantiere.engine import Engine, detect
 from cantiere.errors import CantiereError, Problem
 from cantiere.events import EventLog
+from cantiere.machines import stages
 from cantiere.plan.build import build, build_removal
-from cantiere.plan.definition import Plan, Stage, Step
+from cantiere.plan.definition import Done, Plan, Stage, Step
+from cantiere.plan.walk import Report
 from cantiere.workspace import Workspace, open_applied, open_site
 
 PATIENCE = 600.0
@@ -33,12 +35,15 @@ class Request:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     inputs_file: Path | None = None
     images: bool = False
+    replace: tuple[str, ...] = ()
     events: Path | None = None
     check: bool = False
 
 
 def plan_of(workspace: Workspace) -> Plan:
     """The plan of a workspace, from what is seen now."""
+    if workspace.fleet:
+        return stages.plan_of(workspace.fleet)
     engine = detect(workspace.engine_name, workspace.site.state_dir)
     return build(workspace.wanted, look.observe(workspace, engine))
 
@@ -51,13 +56,15 @@ def removal_of(workspace: Workspace, images: bool) -> Plan:
     images:
         Whether built images go too.
     """
+    if workspace.fleet:
+        return stages.removal_of(workspace.fleet)
     engine = detect(workspace.engine_name, workspace.site.state_dir)
     seen = look.observe(workspace, engine)
     ours = [image.reference for image in reversed(list(artifacts.catalogue().values()))] if images else []
     return build_removal(workspace.site.prefix, seen, [reference for reference in ours if reference in seen.images])
 
 
-def run_stage(request: Request, stage: str) -> list[str]:
+def run_stage(request: Request, stage: str) -> Done:
     """Do one stage.
 
     Parameters
@@ -65,59 +72,82 @@ def run_stage(request: Request, stage: str) -> list[str]:
     request:
         Site, template and inputs.
     stage:
-        ``provider``, ``converge`` or ``remove``.
+        ``provider``, ``converge``, ``leave`` (tells what is to be taken off machines that stay) or ``remove``.
 
     Returns
     -------
-    list
-        The steps, in words; empty where there was nothing to do.
+    Done
+        The steps, and for machines what the plays that follow are to do.
 
     Raises
     ------
     CantiereError
         The template is invalid, no engine is there, or steps failed.
     """
-    if stage == "remove":
-        return _remove(request)
-    workspace = open_site(request.site, request.template, request.inputs, request.inputs_file)
-    if request.check:
-        return [str(step) for step in plan_of(workspace).part(Stage(stage)).steps]
+    if stage in ("leave", "remove"):
+        return _remove(request, stage)
+    workspace = open_site(request.site, request.template, request.inputs, request.inputs_file, request.replace)
+    if request.check and not workspace.fleet:
+        return _told(plan_of(workspace).part(Stage(stage)))
     # the plan is made under the lock: what a killed run's last step still does is waited for, and seen
     with workspace.store.locked(f"up, {stage}", PATIENCE):
-        plan = plan_of(workspace).part(Stage(stage))
-        _do(workspace, plan, request)
-        if stage == "converge":
+        if workspace.fleet:
+            done = _machines(workspace, request, stages.provide if stage == "provider" else stages.conclude)
+        else:
+            plan = plan_of(workspace).part(Stage(stage))
+            _do(workspace, plan, request)
+            done = _told(plan)
+        if stage == "converge" and not request.check:
             _remember(workspace)
-    return [str(step) for step in plan.steps]
+    return done
 
 
-def _remove(request: Request) -> list[str]:
+def _told(plan: Plan) -> Done:
+    return Done(tuple(str(step) for step in plan.steps))
+
+
+def _machines(workspace: Workspace, request: Request, stage: Callable[..., Done]) -> Done:
+    """One stage over the machines of a workspace; the caller holds the lock."""
+    events = EventLog(request.events)
+    return stage(workspace.fleet, workspace.store, events.log, _reporter(events), request.check)
+
+
+def _remove(request: Request, stage: str) -> Done:
     try:
         workspace, _ = open_applied(request.site)
     except CantiereError:
         workspace = open_site(request.site, request.template, request.inputs, request.inputs_file)
+    if stage == "leave":
+        return _machines(workspace, request, stages.leave) if workspace.fleet else Done()
     if request.check:
-        return [str(step) for step in removal_of(workspace, request.images).steps]
+        return _told(removal_of(workspace, request.images))
     with workspace.store.locked("down", PATIENCE):
-        plan = removal_of(workspace, request.images)
-        _do(workspace, plan, request)
+        if workspace.fleet:
+            done = _machines(workspace, request, stages.remove)
+        else:
+            plan = removal_of(workspace, request.images)
+            _do(workspace, plan, request)
+            done = _told(plan)
         _forget(workspace, request.images)
-    return [str(step) for step in plan.steps]
+    return done
 
 
 def _do(workspace: Workspace, plan: Plan, request: Request) -> None:
     if plan.steps:
         events = EventLog(request.events)
+        apply.execute(workspace, _engine(workspace), plan, events.log, _reporter(events))
 
-        def report(event: str, step: Step, number: int, of: int, seconds: float) -> None:
-            asked_by = os.environ.get(RUN_VARIABLE)
-            if event == "start" and asked_by and not Path(f"/proc/{asked_by}").exists():
-                raise CantiereError(
-                    Problem("run.gone", "the run that asked for this was killed", "run the same command again", path=step.id)
-                )
-            events.step(event, step, number, of, seconds)
 
-        apply.execute(workspace, _engine(workspace), plan, events.log, report)
+def _reporter(events: EventLog) -> Report:
+    """Writes steps as events; once the process that asked for the run is gone, no further step is begun."""
+
+    def report(event: str, step: Step, number: int, of: int, seconds: float) -> None:
+        asked_by = os.environ.get(RUN_VARIABLE)
+        if event == "start" and asked_by and not Path(f"/proc/{asked_by}").exists():
+            raise CantiereError(Problem("run.gone", "the run that asked for this was killed", "run the same command again", path=step.id))
+        events.step(event, step, number, of, seconds)
+
+    return report
 
 
 def _engine(workspace: Workspace) -> Engine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -14,6 +13,11 @@ from cantiere.artifacts import ROOTFS, Image, catalogue, pins
 from cantiere.engine import Engine
 from cantiere.errors import CantiereError, Location, Problem
 from cantiere.site import Site
+from cantiere.supply import ensure
+from cantiere.supply.bundle import own_architecture
+from cantiere.supply.download import is_address
+from cantiere.supply.mirror import INDEX
+from cantiere.supply.unpacked import root_filesystem
 
 HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -53,6 +57,9 @@ def build(engine: Engine, image: Image, site: Site, log: Callable[[str], None]) 
 def _rootfs(engine: Engine, image: Image, site: Site, log: Callable[[str], None]) -> None:
     pin = pins()[ROOTFS]
     supply = artifacts.supply(site)
+    if supply == "mirror" and (is_address(site.mirror) or (Path(site.mirror) / INDEX).is_file()):
+        _import(engine, image, ensure([ROOTFS], site, own_architecture(), log)[ROOTFS].files[0].path)
+        return
     if supply == "mirror" and site.mirror.startswith("/"):
         _import(engine, image, Path(site.mirror) / f"{image.name}.tar")
         return
@@ -61,18 +68,9 @@ def _rootfs(engine: Engine, image: Image, site: Site, log: Callable[[str], None]
         _stream(engine, ["pull", source], image, log)
         engine.run("tag", source, image.reference)
         return
-    if not shutil.which("mmdebstrap"):
-        raise _unavailable(image, "mmdebstrap is not installed", "install the package mmdebstrap, or use artifacts: upstream")
     with tempfile.TemporaryDirectory(prefix="cantiere-rootfs-") as folder:
         archive = Path(folder) / "rootfs.tar"
-        excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
-        command = ["mmdebstrap", "--mode=root", f"--variant={pin['build']['variant']}", f"--include={','.join(pin['build']['packages'])}"]
-        command += ["--aptopt=APT::Install-Recommends false", *excluded, str(pins()["debian_release"]), str(archive), *_mirror()]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise _unavailable(
-                image, f"mmdebstrap failed: {done.stderr.strip()[-500:]}", "check that the package mirror of this machine can be reached"
-            )
+        root_filesystem(pin["build"], str(pins()["debian_release"]), archive)
         _import(engine, image, archive)
 
 
@@ -80,18 +78,6 @@ def _import(engine: Engine, image: Image, archive: Path) -> None:
     if not archive.is_file():
         raise _unavailable(image, f"there is no {archive}", "put an archive of a root file system there, or choose another supply")
     engine.run("import", str(archive), image.reference)
-
-
-def _mirror() -> list[str]:
-    """The machine's own Debian mirror, where it is a Debian; elsewhere mmdebstrap's default for the release."""
-    release = Path("/etc/os-release").read_text(encoding="utf-8")
-    if "ID=debian" not in release.splitlines():
-        return []
-    for file in sorted(Path("/etc/apt").glob("sources.list.d/*.sources")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            if line.startswith("URIs:") and "/debian" in line and "security" not in line:
-                return [line.split()[1]]
-    return []
 
 
 def _stream(engine: Engine, command: list[str], image: Image, log: Callable[[str], None]) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cantiere.engine import preferred
+from cantiere.machines import wanted
+from cantiere.machines.model import Machine as Placed
 from cantiere.site import load
+from cantiere.workspace import Workspace, open_site
+
+REQUEST_VARIABLE = "CANTIERE_REQUEST"
+"""Template, inputs and inputs file of the run that asks, as JSON."""
 
 COMPOSE_GROUP = "compose_hosts"
+CONTROLLER_GROUP = "controllers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +41,15 @@ class Machine:
     variables: dict[str, Any]
 
 
-def machines(source: Path) -> list[Machine]:
+def machines(source: Path, workspace: Workspace | None = None) -> list[Machine]:
     """The machines of a site.
 
     Parameters
     ----------
     source:
         ``inventories/<site>/cantiere.yml``.
+    workspace:
+        The facility on it; None takes that of the run that asks, else the site's own template and inputs.
 
     Raises
     ------
@@ -46,11 +57,43 @@ def machines(source: Path) -> list[Machine]:
         The site is invalid.
     """
     site = load(source)
-    variables = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    if site.platform == "kubernetes":
+        controller = Machine("controller", (CONTROLLER_GROUP,), local | {"machines_site": str(site.file)})
+        return [controller, *_fleet(workspace or asked_for(source))]
+    variables = local | {
         "container_engine_name": preferred(site.engine),
         "container_engine_state_dir": str(site.state_dir),
         "compose_site": str(site.file),
     }
     return [Machine(site.name, (COMPOSE_GROUP,), variables)]
+
+
+def _fleet(workspace: Workspace) -> list[Machine]:
+    fleet = workspace.fleet
+    if fleet is None:
+        return []
+    placed = fleet.machines()
+    found = []
+    for machine, variables in fleet.variables(placed):
+        connection = {
+            "ansible_host": machine.name,
+            "ansible_ssh_args": f"-F {fleet.ssh.config}",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_become": machine.user != "root",
+        }
+        found.append(Machine(machine.name, groups_of(machine), connection | variables))
+    return found
+
+
+def groups_of(machine: Placed) -> tuple[str, ...]:
+    """Ansible groups of a machine: all machines, what it does, and its pool."""
+    groups = ["machines", f"pool_{machine.pool}".replace("-", "_"), *(role.replace("-", "_") for role in machine.roles)]
+    return (*groups, *(["kubernetes"] if wanted.in_cluster(machine) else []))
+
+
+def asked_for(source: Path) -> Workspace:
+    """The workspace of the run that asks, or that of the site as its file says."""
+    request = json.loads(os.environ.get(REQUEST_VARIABLE, "{}"))
+    paths = {key: Path(request[key]) if request.get(key) else None for key in ("template", "inputs_file")}
+    return open_site(str(source), paths["template"], request.get("inputs") or {}, paths["inputs_file"])

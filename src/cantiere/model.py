@@ -4,9 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from cantiere.errors import Location
+
+
+class Clause(Protocol):
+    """A constraint clause of the template."""
+
+    def broken(self, value: Any) -> str:
+        """What is wrong with a value, as the end of ``it …``; empty where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a node filter asks of one property of something that is not in the template.
+
+    Parameters
+    ----------
+    capability:
+        The capability that has the property, or ``""`` where the node itself has it.
+    property:
+        Its name.
+    clauses:
+        What its value has to fulfil.
+    where:
+        Where it is written.
+    """
+
+    capability: str
+    property: str
+    clauses: tuple[Clause, ...]
+    where: Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +54,8 @@ class Node:
         Requirement name to the names of the nodes that fulfil it, in the order written.
     where:
         Where the node template is written.
+    filters:
+        Requirement that the site's provider fulfils, to what its node filter asks for.
     """
 
     name: str
@@ -32,6 +63,7 @@ class Node:
     properties: Mapping[str, Any]
     requirements: Mapping[str, tuple[str, ...]]
     where: Location
+    filters: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
 
     def target(self, requirement: str) -> str | None:
         """The first node that fulfils a requirement, or None where it has none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import ipaddress
 from collections.abc import Sequence
 
@@ -58,6 +59,40 @@ def certificate(ca_certificate: str, ca_key: str, common_name: str, names: Seque
     builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
     builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     return _text(builder.sign(signer, hashes.SHA256())), _pem(key)
+
+
+def subject_hash(certificate_text: str) -> str:
+    """The name by which OpenSSL looks for an authority in a folder of certificates (X509_NAME_hash), without its number.
+
+    Parameters
+    ----------
+    certificate_text:
+        The authority's certificate as PEM.
+    """
+    subject = x509.load_pem_x509_certificate(certificate_text.encode()).subject
+    canonical = b"".join(_der(0x31, b"".join(sorted(map(_canonical, part)))) for part in subject.rdns)
+    return f"{int.from_bytes(hashlib.sha1(canonical, usedforsecurity=False).digest()[:4], 'little'):08x}"
+
+
+def _canonical(attribute: x509.NameAttribute[str] | x509.NameAttribute[str | bytes]) -> bytes:
+    """An attribute as OpenSSL compares names: UTF-8, ASCII in lower case, blanks run together."""
+    oid = bytearray()
+    first, second, *rest = (int(number) for number in attribute.oid.dotted_string.split("."))
+    for number in (40 * first + second, *rest):
+        digits = [number & 0x7F]
+        while number := number >> 7:
+            digits.append(number & 0x7F | 0x80)
+        oid += bytes(reversed(digits))
+    text = b" ".join(str(attribute.value).encode().split()).lower()  # of bytes: ASCII alone is lowered
+    return _der(0x30, _der(0x06, bytes(oid)) + _der(0x0C, text))
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    if length < 0x80:
+        return bytes([tag, length]) + content
+    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(size)]) + size + content
 
 
 def _new_key() -> rsa.RSAPrivateKey:

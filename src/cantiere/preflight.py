@@ -18,6 +18,7 @@ from cantiere import observe as look
 from cantiere.containers_conf import containers_conf
 from cantiere.engine import Engine, detect
 from cantiere.errors import PreflightError, Problem
+from cantiere.machines.ready import check as machines_preflight
 from cantiere.plan.definition import Observation
 from cantiere.state import write_atomic
 from cantiere.workspace import Workspace
@@ -38,9 +39,12 @@ def check(workspace: Workspace) -> None:
     PreflightError
         All that is wrong, each with a remedy; nothing was touched.
     """
-    problems = list(rights())
+    problems = list(rights(workspace))
     if problems:
         raise PreflightError(problems)
+    if workspace.fleet:
+        machines_preflight(workspace.fleet)
+        return
     engine = detect(workspace.engine_name, workspace.site.state_dir)
     try:
         seen = look.observe(workspace, engine)
@@ -64,9 +68,9 @@ def check(workspace: Workspace) -> None:
         raise PreflightError(problems)
 
 
-def rights() -> Iterable[Problem]:
-    """What the user lacks to run containers on this machine."""
-    if os.geteuid() != 0:
+def rights(workspace: Workspace) -> Iterable[Problem]:
+    """What the user lacks to run containers or machines on this machine; machines elsewhere need nothing here."""
+    if os.geteuid() != 0 and workspace.site.provider.get("type") != "hosts":
         yield Problem("rights.root", "a facility on this machine needs root", "run `sudo ./cantiere up`", path="root")
 
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 from cantiere import artifacts, preflight
 from cantiere.converge import PATIENCE, plan_of, removal_of
 from cantiere.errors import CantiereError, PreflightError
+from cantiere.machines import raising as fleets
 from cantiere.plan.definition import Kind
 from cantiere.progress import Progress
-from cantiere.runner import Run, playbook
+from cantiere.runner import Run, playbook, remember, sayer, variables
 from cantiere.services import iam
-from cantiere.state import write_atomic
-from cantiere.workspace import CACHE, Workspace, open_applied, open_site
-
-TIMINGS = CACHE / "timings.json"
+from cantiere.workspace import Workspace, open_applied, open_site
 
 
 def up(workspace: Workspace, as_json: bool) -> int:
@@ -29,8 +26,10 @@ def up(workspace: Workspace, as_json: bool) -> int:
     CantiereError
         The run failed; the same command goes on from there.
     """
+    if workspace.fleet:
+        return fleets.up(workspace, workspace.fleet, as_json)
     began = time.monotonic()
-    say = _sayer(as_json)
+    say = sayer(as_json)
     workspace.store.settle(PATIENCE)
     preflight.check(workspace)
     plan = plan_of(workspace)
@@ -48,11 +47,10 @@ def up(workspace: Workspace, as_json: bool) -> int:
         chosen = why[supply] if workspace.site.artifacts == "auto" else "as the site says"
         say(f"artifacts: {len(builds)} images to make; base images come from {origins[supply]} ({supply}: {chosen})")
     say(f"plan: {len(plan.steps)} steps" if plan.steps else "plan: no changes")
-    run = playbook(workspace.site, "site", _variables(workspace), Progress(as_json), skip_tags="preflight")
+    run = playbook(workspace.site, "site", variables(workspace), Progress(as_json), skip_tags="preflight")
     seconds = time.monotonic() - began
     parts = _parts(run, seconds)
-    timing = {"seconds": round(seconds, 1), "steps": len(run.steps), "parts": parts}
-    write_atomic(TIMINGS, json.dumps(_timings() | {_kind_of(run): timing}), 0o644)
+    remember(_kind_of(run), {"seconds": round(seconds, 1), "steps": len(run.steps), "parts": parts})
     users = _users(workspace)
     urls = {port.title: port.url for c in workspace.project.containers for port in c.ports if port.url}
     if as_json:
@@ -89,39 +87,26 @@ def down(site: str, images: bool, as_json: bool) -> int:
         Whether built images and the sample data go too.
     """
     began = time.monotonic()
-    say = _sayer(as_json)
-    if problems := list(preflight.rights()):
-        raise PreflightError(problems)
+    say = sayer(as_json)
     try:
         workspace, _ = open_applied(site)
     except CantiereError:
         workspace = open_site(site, None, {}, None)
+    if problems := list(preflight.rights(workspace)):
+        raise PreflightError(problems)
     workspace.store.settle(PATIENCE)
     plan = removal_of(workspace, images)
     nothing = not plan.steps and not workspace.site.state_dir.exists()
     if nothing:
         run = Run()
     else:
-        run = playbook(workspace.site, "remove", _variables(workspace) | {"compose_remove_images": images}, Progress(as_json))
+        run = playbook(workspace.site, "remove", variables(workspace) | {"compose_remove_images": images}, Progress(as_json))
     seconds = time.monotonic() - began
     if as_json:
         print(json.dumps({"steps": run.steps, "seconds": round(seconds, 2)}, indent=1))
     else:
         say(f"nothing is up on site {workspace.site.name}" if nothing else f"down: {len(run.steps)} objects removed in {seconds:.0f} s")
     return 0
-
-
-def _sayer(as_json: bool) -> Any:
-    return (lambda text: None) if as_json else (lambda text: print(text, flush=True))
-
-
-def _variables(workspace: Workspace) -> dict[str, Any]:
-    site = workspace.site
-    return {
-        "compose_template": str(site.template),
-        "compose_inputs": dict(workspace.inputs),
-        "compose_inputs_file": str(site.inputs_file) if site.inputs_file else "",
-    }
 
 
 def _users(workspace: Workspace) -> list[dict[str, str]]:
@@ -151,11 +136,6 @@ def _parts(run: Run, seconds: float) -> dict[str, float]:
         parts[kind] = round(parts.get(kind, 0.0) + step["seconds"], 1)
     parts["whole"] = round(seconds, 1)
     return parts
-
-
-def _timings() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.is_file() else {}
-    return data
 
 
 def _tell(urls: dict[str, str], users: list[dict[str, str]]) -> None:

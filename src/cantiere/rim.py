@@ -28,7 +28,7 @@ def ask(verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``steps`` that were done, or ``problems``; ``msg`` where it failed.
+        ``steps`` that were done and ``machines`` with the groups of the plays that follow, or ``problems``; ``msg`` where it failed.
     """
     done = subprocess.run(
         [sys.executable, "-m", "cantiere.rim", verb], input=json.dumps(parameters), capture_output=True, text=True, check=False
@@ -50,17 +50,19 @@ def answer_to(verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if verb == "preflight":
             preflight.check(open_site(parameters["site"], paths["template"], parameters["inputs"], paths["inputs_file"]))
-            return {"steps": []}
+            return {"steps": [], "machines": []}
         request = Request(
             site=parameters["site"],
             template=paths["template"],
             inputs=parameters["inputs"],
             inputs_file=paths["inputs_file"],
             images=bool(parameters.get("images")),
+            replace=tuple(parameters.get("replace") or ()),
             events=paths["events"],
             check=bool(parameters.get("check")),
         )
-        return {"steps": run_stage(request, verb)}
+        done = run_stage(request, verb)
+        return {"steps": done.steps, "machines": [{"name": name, "groups": list(groups)} for name, groups in done.groups.items()]}
     except CantiereError as error:
         return {"msg": str(error), "problems": [problem.as_dict() for problem in error.problems]}
 

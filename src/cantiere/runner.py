@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,14 @@ from typing import Any
 from cantiere.converge import RUN_VARIABLE
 from cantiere.errors import CantiereError, Problem
 from cantiere.events import read_from
+from cantiere.inventory import REQUEST_VARIABLE
 from cantiere.progress import Progress
 from cantiere.site import REPOSITORY, Site
+from cantiere.state import write_atomic
+from cantiere.workspace import CACHE, Workspace
 
 POLL_SECONDS = 0.1
+TIMINGS = CACHE / "timings.json"
 
 
 @dataclass
@@ -33,12 +37,15 @@ class Run:
         Tasks that changed something.
     steps:
         ``{"step", "title", "seconds"}`` of every step of the plan that was done.
+    plays:
+        Play to its wall time in seconds, in order; plays without a machine are left out.
     seconds:
         Wall time.
     """
 
     changed: int = 0
     steps: list[dict[str, Any]] = field(default_factory=list)
+    plays: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -66,7 +73,7 @@ def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Prog
     with tempfile.TemporaryDirectory(prefix="cantiere-run-") as folder:
         events = Path(folder) / "events.jsonl"
         given = Path(folder) / "variables.json"
-        given.write_text(json.dumps({**variables, "compose_events": str(events)}), encoding="utf-8")
+        given.write_text(json.dumps({**variables, "compose_events": str(events), "machines_events": str(events)}), encoding="utf-8")
         log = Path(folder) / "ansible.log"
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(site.file), "-e", f"@{given}", f"playbooks/{name}.yml"]
         if skip_tags:
@@ -76,6 +83,7 @@ def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Prog
             "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
             "CANTIERE_EVENTS": str(events),
             RUN_VARIABLE: str(os.getpid()),
+            REQUEST_VARIABLE: json.dumps({key.removeprefix("machines_"): value for key, value in variables.items()}),
             "ANSIBLE_FORCE_COLOR": "0",
         }
         began = time.monotonic()
@@ -109,6 +117,7 @@ def _follow(process: subprocess.Popen[bytes], events: Path, progress: Progress) 
     run = Run()
     problems: list[Problem] = []
     offset = 0
+    play, since = "", 0.0
     ended = False
     while not ended:
         ended = process.poll() is not None
@@ -117,8 +126,13 @@ def _follow(process: subprocess.Popen[bytes], events: Path, progress: Progress) 
             progress.event(event)
             if event["event"] == "step-ok":
                 run.steps.append({key: event[key] for key in ("step", "title", "seconds")})
-            elif event["event"] == "recap":
-                run.changed = event["changed"]
+            elif event["event"] == "task":
+                run.plays.setdefault(play, 0.0)
+            elif event["event"] in ("play", "recap"):
+                if play in run.plays:
+                    run.plays[play] = round(run.plays[play] + event["time"] - since, 1)
+                play, since = event.get("title", ""), event["time"]
+                run.changed = event.get("changed", 0)
             elif event["event"] == "task-failed":
                 problems += _problems(event)
         if not ended:
@@ -134,8 +148,32 @@ def _problems(event: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(
             "ansible.task",
-            f"{event['title']}: {event['message'].strip()}",
+            f"{event['host']}: {event['title']}: {event['message'].strip()}",
             "mend the cause, then run the same command again",
             path=event["title"],
         )
     ]
+
+
+def variables(workspace: Workspace) -> dict[str, Any]:
+    """Extra variables of a run: template and inputs, for whichever role takes them."""
+    site = workspace.site
+    given = {
+        "template": str(site.template),
+        "inputs": dict(workspace.inputs),
+        "inputs_file": str(site.inputs_file) if site.inputs_file else "",
+        "replace": list(workspace.replace),
+    }
+    prefix = "machines" if workspace.fleet else "compose"
+    return {f"{prefix}_{key}": value for key, value in given.items() if workspace.fleet or key != "replace"}
+
+
+def sayer(as_json: bool) -> Callable[[str], None]:
+    """What tells the user how a run goes on; silent where a machine reads the result."""
+    return (lambda text: None) if as_json else (lambda text: print(text, flush=True))
+
+
+def remember(kind: str, timing: Mapping[str, Any]) -> None:
+    """Keep the times of a run for the benchmark."""
+    known = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.is_file() else {}
+    write_atomic(TIMINGS, json.dumps(known | {kind: timing}), 0o644)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from cantiere.errors import Location, Problem, TemplateError
 
 ENGINES = ("auto", "podman", "docker")
 SUPPLIES = ("auto", "upstream", "mirror", "build")
-PLATFORMS = ("compose",)
+PLATFORMS = ("compose", "kubernetes")
+PROVIDERS = ("nspawn", "hosts")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -32,7 +34,7 @@ class Site:
     inputs_file:
         Inputs of the template, or None.
     platform:
-        What the platform is bound to: ``compose``.
+        What the platform is bound to: ``compose`` (containers on this machine) or ``kubernetes`` (a cluster on machines of a provider).
     engine:
         ``podman``, ``docker`` or ``auto``.
     subnet:
@@ -44,7 +46,14 @@ class Site:
     artifacts:
         ``upstream``, ``mirror``, ``build`` or ``auto``.
     mirror:
-        The site's own copy of base images: a registry with path, or a folder of archives; ``""`` where there is none.
+        The site's own copy of artifacts: a folder or URL made by ``cantiere mirror pull``, or a registry with path for base images;
+        ``""`` where there is none.
+    artifacts_file:
+        Pins of the site's own, laid over ``artifacts.yaml``, or None.
+    provider:
+        Where machines come from: ``type`` and what that provider takes.
+    kubernetes:
+        What the cluster takes of the site's network; see :class:`cantiere.machines.wanted.Network`.
     """
 
     name: str
@@ -58,6 +67,9 @@ class Site:
     state_dir: Path
     artifacts: str
     mirror: str
+    artifacts_file: Path | None = None
+    provider: Mapping[str, Any] = field(default_factory=dict)
+    kubernetes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -103,7 +115,8 @@ def load(path: Path, template: Path | None = None, inputs_file: Path | None = No
 
     if not isinstance(data, dict):
         raise TemplateError(Problem("site.shape", "a site is a mapping", "start from inventories/here/cantiere.yml", Location(str(path))))
-    known = {"plugin", "site", "template", "inputs", "platform", "engine", "subnet", "bind_address", "state_dir", "artifacts", "mirror"}
+    known = {"plugin", "site", "template", "inputs", "platform", "state_dir", "artifacts", "mirror", "artifacts_file"}
+    known |= {"provider", "kubernetes"} if data.get("platform") == "kubernetes" else {"engine", "subnet", "bind_address"}
     for key in sorted(set(map(str, data)) - known):
         wrong(key, f"unknown key {key!r}", f"use one of: {', '.join(sorted(known))}")
 
@@ -141,12 +154,22 @@ def load(path: Path, template: Path | None = None, inputs_file: Path | None = No
         state_dir=Path(str(data.get("state_dir", f"/var/lib/cantiere/{data.get('site')}"))),
         artifacts=choice("artifacts", SUPPLIES),
         mirror=str(data.get("mirror", "")),
+        artifacts_file=(path.parent / str(data["artifacts_file"])).resolve() if "artifacts_file" in data else None,
+        provider=_mapping(data, "provider"),
+        kubernetes=_mapping(data, "kubernetes"),
     )
+    if site.platform == "kubernetes" and site.provider.get("type") not in PROVIDERS:
+        wrong("provider", "platform kubernetes needs machines from somewhere", f"set provider.type to one of: {', '.join(PROVIDERS)}")
     if site.artifacts == "mirror" and not site.mirror:
         wrong("mirror", "artifacts: mirror needs to know where the mirror is", "set mirror to a registry with path, or to a folder")
     if problems:
         raise TemplateError(problems)
     return site
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _subnet(value: str) -> ipaddress.IPv4Network:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cantiere import machine_verbs, mirror_verbs
 from cantiere.errors import CantiereError, Problem, TemplateError
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def _inputs(options: argparse.Namespace) -> dict[str, Any]:
 def _workspace(options: argparse.Namespace) -> Workspace:
     from cantiere.workspace import open_site
 
-    workspace = open_site(options.site, options.template, _inputs(options), options.inputs)
+    replace = getattr(options, "replace", ())
+    workspace = open_site(options.site, options.template, _inputs(options), options.inputs, replace)
     for warning in workspace.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return workspace
@@ -144,6 +146,8 @@ def status(options: argparse.Namespace) -> int:
     from cantiere.workspace import open_applied
 
     workspace, state = open_applied(options.site)
+    if workspace.fleet:
+        return machine_verbs.status(workspace, workspace.fleet, state, options.json)
     seen = observe(workspace, detect(workspace.engine_name, workspace.site.state_dir))
     drift = plan_of(workspace)
     rows = [
@@ -183,6 +187,8 @@ def verify(options: argparse.Namespace) -> int:
     from cantiere.workspace import open_applied
 
     workspace, _ = open_applied(options.site)
+    if workspace.fleet:
+        return machine_verbs.verify(workspace.fleet, options.json)
     return use(workspace, options.only, options.json)
 
 
@@ -192,7 +198,7 @@ def inventory(options: argparse.Namespace) -> int:
     from cantiere.inventory import machines
 
     path = sites.find(options.site)
-    found = machines(path)
+    found = machines(path, machine_verbs.applied(path))
     if options.json:
         _print({machine.name: {"groups": machine.groups, "variables": machine.variables} for machine in found})
         return 0
@@ -266,13 +272,24 @@ def ssh(options: argparse.Namespace) -> int:
     from cantiere.inventory import machines
 
     path = sites.find(options.site)
-    found = {machine.name: machine for machine in machines(path)}
+    workspace = machine_verbs.applied(path)
+    found = {machine.name: machine for machine in machines(path, workspace)}
     if options.machine not in found:
         raise CantiereError(
             Problem("machine.unknown", f"there is no machine {options.machine!r}", f"use one of: {', '.join(found)}", path=options.machine)
         )
+    if workspace and workspace.fleet and found[options.machine].variables.get("ansible_host"):
+        return machine_verbs.ssh(workspace.fleet, options.machine, options.command)
     # the machines of a compose site are this machine: a shell is all there is to open
     return subprocess.run([os.environ.get("SHELL", "/bin/sh")], check=False).returncode
+
+
+def kubectl(options: argparse.Namespace) -> int:
+    """Ask the cluster."""
+    from cantiere.workspace import open_applied
+
+    workspace, _ = open_applied(options.site)
+    return machine_verbs.kubectl(workspace, options.arguments)
 
 
 def secrets(options: argparse.Namespace) -> int:
@@ -324,6 +341,8 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "logs": logs,
     "exec": exec_,
     "ssh": ssh,
+    "kubectl": kubectl,
     "secrets": secrets,
+    "mirror": mirror_verbs.mirror,
     "completion": completion,
 }

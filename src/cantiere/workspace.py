@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cantiere import artifacts, bind, compose
 from cantiere import site as sites
@@ -18,6 +18,9 @@ from cantiere.services.facts import Facts
 from cantiere.site import Site
 from cantiere.state import State, StateStore
 from cantiere.tosca.compile import load
+
+if TYPE_CHECKING:
+    from cantiere.machines.fleet import Fleet
 
 CACHE = Path("/var/cache/cantiere")
 
@@ -38,6 +41,8 @@ class Workspace:
         ``podman`` or ``docker``.
     warnings:
         What the front end warned of.
+    replace:
+        Machines that are to be made anew.
     """
 
     site: Site
@@ -45,6 +50,16 @@ class Workspace:
     inputs: Mapping[str, Any]
     engine_name: str
     warnings: tuple[Problem, ...] = ()
+    replace: tuple[str, ...] = ()
+
+    @cached_property
+    def fleet(self) -> Fleet | None:
+        """The facility's machines, where the site puts it on machines."""
+        if self.site.platform == "compose":
+            return None
+        from cantiere.machines.fleet import Fleet
+
+        return Fleet(self.site, self.facility, frozenset(self.replace))
 
     @cached_property
     def store(self) -> StateStore:
@@ -100,7 +115,9 @@ class Workspace:
         return tuple(dict.fromkeys([*bind.image_names(self.project), *(name for name in chosen if name in known)]))
 
 
-def open_site(name: str, template: Path | None, inputs: Mapping[str, Any], inputs_file: Path | None) -> Workspace:
+def open_site(
+    name: str, template: Path | None, inputs: Mapping[str, Any], inputs_file: Path | None, replace: Sequence[str] = ()
+) -> Workspace:
     """The workspace that a command line asks for.
 
     Parameters
@@ -109,6 +126,8 @@ def open_site(name: str, template: Path | None, inputs: Mapping[str, Any], input
         The site's name, or the path of its inventory source.
     template, inputs, inputs_file:
         Given in place of, or on top of, the site's own.
+    replace:
+        Machines that are to be made anew.
 
     Raises
     ------
@@ -119,11 +138,14 @@ def open_site(name: str, template: Path | None, inputs: Mapping[str, Any], input
     site = sites.load(path, template, inputs_file)
     loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file)
     problems = catalogue.check(loaded.facility)
-    if problems:
-        raise TemplateError(problems)
     from cantiere.engine import preferred
 
-    return Workspace(site, loaded.facility, dict(inputs), preferred(site.engine), loaded.warnings)
+    workspace = Workspace(site, loaded.facility, dict(inputs), preferred(site.engine), loaded.warnings, tuple(replace))
+    if workspace.fleet:
+        problems = [*problems, *workspace.fleet.check()]
+    if problems:
+        raise TemplateError(problems)
+    return workspace
 
 
 def open_applied(name: str) -> tuple[Workspace, State]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cantiere.services.catalogue import PLATFORM, SERVICES
+from cantiere.services.catalogue import GROUND, SERVICES
 from support.tree import REPOSITORY, load, name
 
-ABSTRACT = {PLATFORM, "cantiere.nodes.Service"}
+ABSTRACT = {*GROUND, "cantiere.nodes.Service", "cantiere.nodes.Machine"}
 TEMPLATES = sorted((REPOSITORY / "tosca" / "templates").glob("*.yaml"))
 
 

@@ -20,7 +20,7 @@ NEEDED = {
     "tasks/remove.yml",
     "README.md",
 }
-TASKS = {"main", "assert", "install", "configure", "provider", "service", "verify", "remove", "podman", "docker"}
+TASKS = {"main", "assert", "install", "configure", "provider", "service", "verify", "remove", "podman", "docker", "leave"}
 LISTS = ("import_tasks", "include_tasks", "include_role", "import_role")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from graphlib import TopologicalSorter
 from typing import Any
@@ -15,6 +15,9 @@ class Action(StrEnum):
     CREATE = "create"
     REPLACE = "replace"
     START = "start"
+    CONVERGE = "converge"
+    UPDATE = "update"
+    UPGRADE = "upgrade"
     DELETE = "delete"
 
 
@@ -29,17 +32,47 @@ class Kind(StrEnum):
     ENGINE_API = "engine-api"
     NAMES = "names"
     CONTAINER = "container"
+    ARTIFACT = "artifact"
+    GROUND = "ground"
+    MACHINE = "machine"
+    ROLES = "roles"
+    CLUSTER = "cluster"
+    NODE = "node"
+    DEPARTURE = "departure"
 
 
 class Stage(StrEnum):
     """In which part of a run a step is done."""
 
     PROVIDER = "provider"
+    ANSIBLE = "ansible"
     CONVERGE = "converge"
 
 
-PROVIDER_KINDS = frozenset({Kind.IMAGE, Kind.SAMPLES, Kind.NETWORK, Kind.VOLUME, Kind.MOUNT, Kind.ENGINE_API})
-SYMBOLS: Mapping[Action, str] = {Action.CREATE: "+", Action.REPLACE: "~", Action.START: ">", Action.DELETE: "-"}
+PROVIDER_KINDS = frozenset(
+    {
+        Kind.IMAGE,
+        Kind.SAMPLES,
+        Kind.NETWORK,
+        Kind.VOLUME,
+        Kind.MOUNT,
+        Kind.ENGINE_API,
+        Kind.ARTIFACT,
+        Kind.GROUND,
+        Kind.MACHINE,
+        Kind.DEPARTURE,
+    }
+)
+ANSIBLE_KINDS = frozenset({Kind.ROLES, Kind.CLUSTER, Kind.NODE})
+SYMBOLS: Mapping[Action, str] = {
+    Action.CREATE: "+",
+    Action.REPLACE: "~",
+    Action.START: ">",
+    Action.CONVERGE: "~",
+    Action.UPDATE: "~",
+    Action.UPGRADE: "^",
+    Action.DELETE: "-",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +89,8 @@ class Step:
         Why, in words.
     after:
         Ids of steps of the same plan that must have ended well before.
+    parts:
+        What it does in detail: the roles that are converged.
     """
 
     kind: Kind
@@ -63,6 +98,7 @@ class Step:
     action: Action
     reason: str
     after: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -72,6 +108,8 @@ class Step:
     @property
     def stage(self) -> Stage:
         """The provider's objects are made first; what is no longer needed goes last, with the containers."""
+        if self.kind in ANSIBLE_KINDS:
+            return Stage.ANSIBLE
         return Stage.PROVIDER if self.kind in PROVIDER_KINDS and self.action is not Action.DELETE else Stage.CONVERGE
 
     def __str__(self) -> str:
@@ -100,6 +138,22 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able data."""
         return {"facility": self.facility, "steps": [asdict(step) | {"id": step.id} for step in self.steps]}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a stage of a run did.
+
+    Parameters
+    ----------
+    steps:
+        Its steps, in words; empty where there was nothing to do.
+    groups:
+        Machine to the groups that put it into the plays that follow.
+    """
+
+    steps: tuple[str, ...] = ()
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +221,7 @@ def waiting_order(steps: Sequence[Step]) -> tuple[Step, ...]:
         Steps wait for each other.
     """
     by_id = {step.id: step for step in steps}
-    kept = [Step(s.kind, s.name, s.action, s.reason, tuple(name for name in s.after if name in by_id)) for s in steps]
+    kept = [replace(step, after=tuple(name for name in step.after if name in by_id)) for step in steps]
     sorter = TopologicalSorter({step.id: step.after for step in kept})
     index = {step.id: step for step in kept}
     return tuple(index[name] for name in sorter.static_order())

@@ -11,6 +11,8 @@ from cantiere.services import cvmfs, htcondor, iam, jupyterhub, minio, monitorin
 from cantiere.services.facts import Facts
 
 PLATFORM = "cantiere.nodes.Platform"
+GROUND = frozenset({PLATFORM, "cantiere.nodes.MachinePool"})
+"""Types of nodes that services stand on; no container is made of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def check(facility: Facility) -> list[Problem]:
     for node in facility.nodes:
         service = SERVICES.get(node.type)
         if service is None:
-            if node.type != PLATFORM:
+            if node.type not in GROUND:
                 known = ", ".join(sorted(SERVICES))
                 problems.append(
                     Problem("service.unknown", f"nothing here runs a {node.type}", f"use one of: {known}", node.where, node.name)

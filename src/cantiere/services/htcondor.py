@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cantiere.errors import Problem
@@ -40,6 +41,53 @@ XROOTD_CLIENT = {
     "XRD_STREAMERRORWINDOW": "30",
 }
 """Time limits in seconds: without them a client waits for minutes for a server that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What the configuration of a pool's daemons depends on, wherever they run.
+
+    Parameters
+    ----------
+    domain:
+        Of the pool's identities.
+    collector:
+        Host name of the central manager.
+    schedd_name:
+        Full host name of the access point.
+    audience:
+        What a token must name to be meant for this pool.
+    issuers:
+        Issuers of users' tokens.
+    allowed_groups:
+        Groups of which a token must carry one; empty lets everybody in.
+    identities:
+        ``central_manager``, ``access_point``, ``workers`` and ``users``: who that is, as HTCondor's lists write it.
+    readers:
+        Identities that may read the queue and nothing else.
+    cpus, memory:
+        What an execute point offers: cores, and bytes.
+    retirement_time:
+        Seconds that a running job may go on when its execute point is drained.
+    job_environment:
+        Variables of every job.
+    cgroups:
+        Whether an execute point holds its jobs to their limits by control groups of its own.
+    """
+
+    domain: str
+    collector: str
+    schedd_name: str
+    audience: str
+    issuers: tuple[str, ...]
+    allowed_groups: tuple[str, ...]
+    identities: Mapping[str, str]
+    readers: tuple[str, ...]
+    cpus: int
+    memory: int
+    retirement_time: float
+    job_environment: Mapping[str, str]
+    cgroups: bool
 
 
 def central_manager(node: Node) -> str:
@@ -130,7 +178,7 @@ def idtoken(node: Node, facts: Facts, container: str, *permissions: str) -> Secr
 
 
 def settings(node: Node, facts: Facts, role: str) -> dict[str, Any]:
-    """Variables of the templates of ``images/htcondor``.
+    """Variables of the templates of ``images/htcondor`` for a container: :func:`variables` of the facility's pool.
 
     Parameters
     ----------
@@ -140,6 +188,43 @@ def settings(node: Node, facts: Facts, role: str) -> dict[str, Any]:
         The facility it stands in.
     role:
         ``central-manager``, ``access-point`` or ``execute-point``.
+    """
+    pool = Pool(
+        domain=facts.domain,
+        collector=facts.fqdn(central_manager(node)),
+        schedd_name=schedd_name(node, facts),
+        audience=audience(node, facts),
+        issuers=facts.issuers(node),
+        allowed_groups=tuple(node.properties["allowed_groups"]),
+        identities={
+            "central_manager": _identity(central_manager(node), facts),
+            "access_point": _identity(access_point(node), facts),
+            "workers": _identity(f"{node.name}-worker-*", facts),
+            "users": _identity(USER_ACCOUNTS, facts),
+        },
+        readers=tuple(
+            _identity(exporter(other, node.name), facts)
+            for other in facts.facility.of_type(MONITORING)
+            if node.name in other.requirements.get("queue", ())
+        ),
+        cpus=node.properties["cpus_per_worker"],
+        memory=node.properties["memory_per_worker"],
+        retirement_time=node.properties["job_retirement_time"],
+        job_environment=_job_environment(node, facts),
+        cgroups=False,  # the container has no capability for it, and its limits are the machine's
+    )
+    return variables(pool, role)
+
+
+def variables(pool: Pool, *roles: str) -> dict[str, Any]:
+    """Variables of the templates of ``images/htcondor`` for a machine or container with these roles.
+
+    Parameters
+    ----------
+    pool:
+        What they are computed from.
+    roles:
+        ``central-manager``, ``access-point`` and ``execute-point``, in any combination.
 
     Returns
     -------
@@ -147,47 +232,37 @@ def settings(node: Node, facts: Facts, role: str) -> dict[str, Any]:
         Intervals and times in seconds, ``memory`` in MiB. Only an execute point's depend on the size of execute points, and
         none on their number.
     """
-    common = {"domain": facts.domain, "collector": facts.fqdn(central_manager(node)), "update_interval": UPDATE_INTERVAL}
-    if role == "execute-point":
-        cpus = node.properties["cpus_per_worker"]
-        return common | {
-            "cpus": cpus,
-            "memory": node.properties["memory_per_worker"] >> 20,
+    told: dict[str, Any] = {"domain": pool.domain, "collector": pool.collector, "update_interval": UPDATE_INTERVAL}
+    if "execute-point" in roles:
+        told |= {
+            "cpus": pool.cpus,
+            "memory": pool.memory >> 20,
             # a new slot may be made before the last one is taken away
-            "slot_accounts": 2 * cpus + 2,
-            "retirement_time": round(node.properties["job_retirement_time"]),
+            "slot_accounts": 2 * pool.cpus + 2,
+            "retirement_time": round(pool.retirement_time),
             "vacate_time": VACATE_TIME,
             "credential_refresh": CREDENTIAL_REFRESH,
-            "job_environment": _job_environment(node, facts),
+            "job_environment": pool.job_environment,
+            "cgroups": pool.cgroups,
         }
-    users = {
-        "audience": audience(node, facts),
-        "issuers": list(facts.issuers(node)),
-        "allowed_groups": list(node.properties["allowed_groups"]),
-        "identities": {
-            "central_manager": _identity(central_manager(node), facts),
-            "access_point": _identity(access_point(node), facts),
-            "workers": _identity(f"{node.name}-worker-*", facts),
-            "users": _identity(USER_ACCOUNTS, facts),
-        },
-        "readers": [
-            _identity(exporter(other, node.name), facts)
-            for other in facts.facility.of_type(MONITORING)
-            if node.name in other.requirements.get("queue", ())
-        ],
-    }
-    if role == "central-manager":
-        return common | users | {"negotiator_interval": NEGOTIATOR_INTERVAL}
-    return (
-        common
-        | users
-        | {
-            "schedd_name": schedd_name(node, facts),
+    if {"central-manager", "access-point"} & set(roles):
+        told |= {
+            "audience": pool.audience,
+            "issuers": list(pool.issuers),
+            "allowed_groups": list(pool.allowed_groups),
+            "identities": pool.identities,
+            "readers": list(pool.readers),
+        }
+    if "central-manager" in roles:
+        told |= {"negotiator_interval": NEGOTIATOR_INTERVAL}
+    if "access-point" in roles:
+        told |= {
+            "schedd_name": pool.schedd_name,
             "schedd_interval": SCHEDD_INTERVAL,
             "job_lease": JOB_LEASE,
             "credential_sweep": CREDENTIAL_SWEEP,
         }
-    )
+    return told
 
 
 def containers(node: Node, facts: Facts) -> tuple[Container, ...]:

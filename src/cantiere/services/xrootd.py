@@ -53,6 +53,7 @@ def settings(node: Node, facts: Facts) -> dict[str, Any]:
         "issuers": list(facts.issuers(node)),
         "audiences": [audience(node, facts), ANY_AUDIENCE],
         "clients": [distinguished_name(cache.name, facts) for cache in _clients(node, facts.facility)],
+        "manager": "",  # only servers on machines form a cluster (xrootd_machine)
     }
     if node.type == CACHE:
         variables |= {"source": f"{facts.fqdn(_source(node))}:{ROOT_PORT}"}
@@ -80,31 +81,31 @@ def containers(node: Node, facts: Facts) -> tuple[Container, ...]:
     )
 
 
+def watermarks(low: int, high: int, block: int) -> tuple[str, str] | None:
+    """What is wrong between a cache's watermarks and its blocks, and the remedy.
+
+    Parameters
+    ----------
+    low, high, block:
+        Bytes.
+    """
+    if low >= high:
+        return f"low_watermark ({low} bytes) is not below high_watermark ({high} bytes)", "lower low_watermark or raise high_watermark"
+    if high - low < BLOCKS_BETWEEN_WATERMARKS * block:
+        return (
+            f"fewer than {BLOCKS_BETWEEN_WATERMARKS} blocks of {block} bytes fit between low_watermark and high_watermark",
+            "lower low_watermark or block_size, or raise high_watermark",
+        )
+    return None
+
+
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of a cache, and between a cache and the level that it asks."""
     if node.type != CACHE:
         return []
     properties: Mapping[str, Any] = node.properties
-    low, high, block = properties["low_watermark"], properties["high_watermark"], properties["block_size"]
-    problems = []
-    if low >= high:
-        problems.append(
-            _problem(
-                "watermarks",
-                f"low_watermark ({low} bytes) is not below high_watermark ({high} bytes)",
-                "lower low_watermark or raise high_watermark",
-                node,
-            )
-        )
-    elif high - low < BLOCKS_BETWEEN_WATERMARKS * block:
-        problems.append(
-            _problem(
-                "watermarks",
-                f"fewer than {BLOCKS_BETWEEN_WATERMARKS} blocks of {block} bytes fit between low_watermark and high_watermark",
-                "lower low_watermark or block_size, or raise high_watermark",
-                node,
-            )
-        )
+    wrong = watermarks(properties["low_watermark"], properties["high_watermark"], properties["block_size"])
+    problems = [_problem("watermarks", *wrong, node)] if wrong else []
     source = facility.node(_source(node))
     if source.type in TYPES and source.properties["namespace"] != properties["namespace"]:
         problems.append(

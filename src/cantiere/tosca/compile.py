@@ -97,7 +97,7 @@ class _Compiler:
         self.inputs: dict[str, Element | Void] = {}
         self.values.definitions = self.definitions
         self.values.functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
-        self.topology.matcher = Requirements(self.topology, self.definitions, self.values, problems)
+        self.topology.matcher = self.requirements = Requirements(self.topology, self.definitions, self.values, problems)
         self.checker = Checker(self.definitions, self.values, self.topology, problems)
 
     def compile(self, given: Mapping[str, Any], inputs_file: Path | None) -> Loaded:
@@ -133,7 +133,8 @@ class _Compiler:
         assert template.type is not None
         links = self.topology.links(template)
         requirements = {name: tuple(link.target.name for link in found) for name, found in links.items()}
-        return Node(template.name, template.type.name, properties, requirements, locate(template.mark))
+        filters = self.requirements.outside.get(template, {})
+        return Node(template.name, template.type.name, properties, requirements, locate(template.mark), filters)
 
     def _about(self) -> tuple[str, str]:
         """The template's name and description."""

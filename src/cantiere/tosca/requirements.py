@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cantiere.model import Condition
 from cantiere.tosca import grammar
 from cantiere.tosca.elements import Element, Map, Scalar, kind
 from cantiere.tosca.filters import Filter, Filters
@@ -15,6 +16,8 @@ from cantiere.tosca.topology import Link, Template, Topology
 from cantiere.tosca.values import Values
 
 MAX_REASONS = 6
+OUTSIDE = "cantiere.nodes.Machine"
+"""The node type that is not declared in templates: a requirement for it is fulfilled by the site's provider."""
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Requirements:
         self.grammar = Grammar(problems)
         self.filters = Filters(definitions, values, problems)
         self.by_type: dict[Type | None, list[Template]] = {}
+        self.outside: dict[Template, dict[str, tuple[Condition, ...]]] = {}
 
     def match(self, template: Template) -> list[Link]:
         """All requirements of a template that are fulfilled, in the order written; the others are recorded."""
@@ -55,6 +59,10 @@ class Requirements:
         if not self.by_type:
             for other in self.topology.templates.values():
                 self.by_type.setdefault(other.type, []).append(other)
+        if self._is_outside(template.type):
+            message = f"{quote(template.name)} is a {template.type.name}: such a node comes from the site, not from the template."
+            remedy = "Remove it, and ask for it with a requirement of a cantiere.nodes.MachinePool."
+            self.problems.error("node.outside", message, remedy, template.mark, template.path)
         definitions = self.definitions.requirements(template.type)
         links: list[Link] = []
         counts: dict[str, int] = {}
@@ -70,12 +78,26 @@ class Requirements:
                 message = f"{quote(name.text)} may be fulfilled at most {definition.most} times."
                 self.problems.error("requirement.occurrences", message, "Remove one of them.", name, path)
             wanted = self._wanted(definition, name, element, path)
+            if wanted is not None and wanted.template is None and self._is_outside(wanted.node):
+                self._leave(template, wanted)
+                continue
             link = self._fulfil(template, wanted) if wanted else None
             if link is not None:
                 links.append(link)
         for definition in definitions.values():
             self._implicit(template, definition, counts.get(definition.name, 0), links)
         return links
+
+    def _is_outside(self, type_: Type | None) -> bool:
+        asked = self.registry.find("node_types", OUTSIDE)
+        return type_ is not None and asked is not None and type_.derives(asked)
+
+    def _leave(self, template: Template, wanted: _Wanted) -> None:
+        """Leave a requirement to the site's provider, with what its filter asks for."""
+        assert wanted.node is not None
+        asked = self.filters.conditions(wanted.filter, wanted.node, template) if wanted.filter else ()
+        if asked is not None:
+            self.outside.setdefault(template, {})[wanted.definition.name] = asked
 
     def _implicit(self, template: Template, definition: Requirement, count: int, links: list[Link]) -> None:
         """Fulfil a requirement that is needed and not assigned, where there is only one who can."""

@@ -99,7 +99,7 @@ def verify(workspace: Workspace, only: Sequence[str], as_json: bool) -> int:
     steps = chosen(list(only))
     begin = time.monotonic()
     with workspace.store.locked("verify"):  # steps stop and start services: nobody else may work on the site meanwhile
-        results = run(target(workspace), (lambda _: None) if as_json else _show, steps)
+        results = run(target(workspace), (lambda _: None) if as_json else show, steps)
     if as_json:
         print(json.dumps(summary(results), indent=2))
     else:
@@ -195,7 +195,8 @@ def _ca_file(workspace: Workspace, store: SecretStore) -> Path:
     return path
 
 
-def _show(result: Result) -> None:
+def show(result: Result) -> None:
+    """Write what a step came to."""
     print(f"{MARKS[result.ok]:>6}  {result.name:<20} {result.seconds:6.1f} s  {result.title}", flush=True)
     print(f"{'':>6}  {result.evidence}", flush=True)
     if result.ok is False:

@@ -67,6 +67,7 @@ def test_settings_of_an_execute_point() -> None:
         "retirement_time": 90,
         "vacate_time": 10,
         "credential_refresh": 20,
+        "cgroups": False,
     }
     assert environment["CANTIERE_SITE_CACHE"] == "roots://site-cache.here.internal:1094"
     assert environment["X509_CERT_DIR"] == "/etc/grid-security/certificates"

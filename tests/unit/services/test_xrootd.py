@@ -64,6 +64,7 @@ def test_the_origin() -> None:
                 "issuers": ["https://iam.here.internal:8443"],
                 "audiences": ["https://origin.here.internal", "https://wlcg.cern.ch/jwt/v1/any"],
                 "clients": ["/O=cantiere/CN=national-cache.here.internal"],
+                "manager": "",
             },
             role="origin",
             secrets=CHAIN.certificate("origin"),
@@ -84,6 +85,7 @@ def test_a_cache_between_two_levels() -> None:
                 "issuers": ["https://iam.here.internal:8443"],
                 "audiences": ["https://national-cache.here.internal", "https://wlcg.cern.ch/jwt/v1/any"],
                 "clients": ["/O=cantiere/CN=site-cache.here.internal"],
+                "manager": "",
                 "source": "origin.here.internal:1094",
             }
             | SIZES,

@@ -1,0 +1,3 @@
+module cantiere/builds/pause
+
+go 1.26.0

@@ -1,0 +1,1 @@
+"""What the Kubernetes roles write and apply, made as values: no I/O."""

@@ -1,0 +1,1 @@
+"""Machines: what a template asks for, where they are, how they are reached, and what was converged on them."""

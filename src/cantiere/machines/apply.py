@@ -1,0 +1,95 @@
+"""The only writer of machines: does the provider's steps of a plan, and the departures from the cluster."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cantiere import supply
+from cantiere.machines import nodes
+from cantiere.machines.fleet import ARCHITECTURE, Fleet
+from cantiere.machines.plan import FleetSeen, FleetWanted
+from cantiere.plan.definition import Action, Kind, Step
+from cantiere.state import State, StateStore
+
+REMEMBERED = frozenset({Kind.GROUND, Kind.MACHINE})
+MACHINES_AT_ONCE = 10
+
+
+class Apply:
+    """Does steps; keeps the state after each step that makes or removes a provider's object.
+
+    Parameters
+    ----------
+    fleet:
+        The machines.
+    store, state:
+        The site's state; the caller holds the lock.
+    wanted, seen:
+        What the plan was made from.
+    log:
+        Takes lines of long work.
+    """
+
+    def __init__(
+        self, fleet: Fleet, store: StateStore, state: State, wanted: FleetWanted, seen: FleetSeen, log: Callable[[str], None]
+    ) -> None:
+        self.fleet = fleet
+        self.store = store
+        self.state = state
+        self.machines = {machine.name: machine for machine in wanted.machines}
+        self.seen = seen
+        self.log = log
+        self._saving = threading.Lock()
+        self._handlers: Mapping[tuple[Kind, Action], Callable[[str], dict[str, Any] | None]] = {
+            (Kind.ARTIFACT, Action.CREATE): self._make_artifact,
+            (Kind.GROUND, Action.CREATE): self._prepare,
+            (Kind.GROUND, Action.DELETE): self._release,
+            (Kind.MACHINE, Action.CREATE): self._create,
+            (Kind.MACHINE, Action.START): self._start,
+            (Kind.MACHINE, Action.REPLACE): self._replace,
+            (Kind.MACHINE, Action.DELETE): self._delete,
+            (Kind.DEPARTURE, Action.REPLACE): self._depart,
+            (Kind.DEPARTURE, Action.DELETE): self._depart,
+        }
+
+    def evaluate(self, step: Step) -> None:
+        """Do one step and remember what it made."""
+        result = self._handlers[step.kind, step.action](step.name)
+        if step.kind in REMEMBERED:
+            with self._saving:
+                self.state = self.store.save(self.state.with_object(step.id, result))
+
+    def _make_artifact(self, name: str) -> None:
+        supply.ensure([name], self.fleet.site, ARCHITECTURE, self.log)
+
+    def _prepare(self, name: str) -> dict[str, Any]:
+        self.fleet.provider.prepare(self.state.lineage, self.log)
+        return {"name": name}
+
+    def _release(self, _name: str) -> None:
+        self.fleet.provider.release()
+
+    def _create(self, name: str) -> dict[str, Any]:
+        seen = self.fleet.provider.create(self.machines[name], self.state.lineage, self.log)
+        return {"name": name, "address": seen.address}
+
+    def _start(self, name: str) -> dict[str, Any]:
+        seen = self.fleet.provider.start(self.machines[name], self.log)
+        return {"name": name, "address": seen.address}
+
+    def _replace(self, name: str) -> dict[str, Any]:
+        self._delete(name)
+        return self._create(name)
+
+    def _delete(self, name: str) -> None:
+        self.fleet.ssh.forget(name)
+        self.fleet.provider.delete(name)
+
+    def _depart(self, name: str) -> None:
+        running = {other for other, found in self.seen.converged.items() if found.reachable}
+        controls = [machine for machine in self.machines.values() if machine.controls and machine.name in running]
+        node, machine = self.seen.cluster.nodes.get(name), self.seen.machines.get(name)
+        powered = not self.fleet.provider.makes_machines or (machine is not None and machine.state == "running")
+        nodes.depart(self.fleet.ssh, controls, name, powered and node is not None and node.ready, self.log)

@@ -1,0 +1,175 @@
+"""The machines of a site, put together once: provider, SSH, placement, variables, and what is seen of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from typing import Any
+
+from cantiere import supply
+from cantiere.errors import Problem, TemplateError
+from cantiere.machines import nodes, roles, wanted
+from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines.plan import ClusterSeen, Converged, FleetSeen, FleetWanted, leader_of
+from cantiere.machines.probe import Probed, probe
+from cantiere.machines.ssh import Ssh
+from cantiere.model import Facility
+from cantiere.providers.base import Provider
+from cantiere.providers.choose import provider_of
+from cantiere.site import REPOSITORY, Site
+
+ARCHITECTURE = "amd64"
+CLUSTER_ARTIFACTS = (
+    "kubernetes",
+    "kubernetes-images",
+    "etcd",
+    "etcd-image",
+    "coredns-image",
+    "kube-router-image",
+    "pause-image",
+    "tools-image",
+    "containerd",
+    "cni-plugins",
+)
+
+
+@dataclass
+class Fleet:
+    """The machines of a facility on a site.
+
+    Parameters
+    ----------
+    site, facility:
+        Which.
+    replace:
+        Machines that are to be made anew.
+    """
+
+    site: Site
+    facility: Facility
+    replace: frozenset[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def provider(self) -> Provider:
+        """Where the machines come from."""
+        return provider_of(self.site)
+
+    @cached_property
+    def ssh(self) -> Ssh:
+        """How they are reached."""
+        return Ssh(self.site.state_dir / "ssh")
+
+    @cached_property
+    def network(self) -> wanted.Network:
+        """The cluster's part of the site's network."""
+        given, problems = wanted.network_of(self.site.kubernetes)
+        if problems:
+            raise TemplateError([replace(problem, where=None) for problem in problems])
+        return given
+
+    def check(self) -> list[Problem]:
+        """What is wrong between the template's pools and the site."""
+        return wanted.check(self.facility, self.network)
+
+    def machines(self) -> tuple[Machine, ...]:
+        """All machines with their addresses.
+
+        Raises
+        ------
+        TemplateError
+            A machine cannot be placed.
+        """
+        placed, problems = self.provider.place(wanted.machines(self.facility))
+        if problems:
+            raise TemplateError(problems)
+        return placed
+
+    def artifacts(self) -> tuple[str, ...]:
+        """Artifacts that the machines take."""
+        return CLUSTER_ARTIFACTS if any(wanted.in_cluster(machine) for machine in wanted.machines(self.facility)) else ()
+
+    def version(self) -> str:
+        """Version of Kubernetes, or ``""`` without a cluster."""
+        return supply.version("kubernetes", self.site) if self.artifacts() else ""
+
+    def context(self, placed: Sequence[Machine], leader: str) -> roles.Context:
+        """What the variables of each machine depend on."""
+        missing = supply.missing(self.artifacts(), self.site, ARCHITECTURE)
+        there = [name for name in self.artifacts() if name not in missing]
+        found = {name: supply.placed([name], self.site, ARCHITECTURE) for name in there}
+        return roles.Context(placed, self.network, self.version(), leader, found)
+
+    def wanted(self, placed: Sequence[Machine], cluster: ClusterSeen) -> FleetWanted:
+        """What should be there."""
+        leader = leader_of(placed, cluster)
+        context = self.context(placed, leader)
+        digests = {}
+        for machine in placed:
+            mine = roles.roles_of(machine, context)
+            digests[machine.name] = roles.digests(mine, roles.variables(machine, context), {role: folder_digest(role) for role in mine})
+        return FleetWanted(
+            name=self.site.prefix,
+            machines=tuple(placed),
+            digests=digests,
+            specifications={machine.name: self.provider.digest(machine) for machine in placed},
+            artifacts=self.artifacts(),
+            version=self.version(),
+            leader=leader,
+            replace=self.replace,
+            makes_machines=self.provider.makes_machines,
+        )
+
+    def variables(self, placed: Sequence[Machine]) -> Iterator[tuple[Machine, dict[str, Any]]]:
+        """Each machine with the variables of its roles, each role's digest among them."""
+        context = self.context(placed, "")
+        for machine in placed:
+            mine = roles.roles_of(machine, replace(context, leader=machine.name))  # any of them may become the leader
+            given = roles.variables(machine, context)
+            found = roles.digests(mine, given, {role: folder_digest(role) for role in mine})
+            yield machine, given | {f"{role}_digest": digest for role, digest in found.items()}
+
+    def observe(self, patience: float = 0.0) -> tuple[FleetWanted, FleetSeen]:
+        """What should be there, and what is: the provider, one probe per machine, and the cluster's nodes.
+
+        Parameters
+        ----------
+        patience:
+            Seconds to wait for the API of a cluster whose machines were just started.
+        """
+        placed = self.machines()
+        seen = self.provider.observe()
+        up = [machine for machine in placed if self._up(machine, seen)] if self.ssh.config.is_file() else []
+        converged = {name: _converged(found) for name, found in probe(self.ssh, up).items()}
+        controls = [machine for machine in up if machine.controls and converged[machine.name].reachable]
+        cluster = nodes.await_api(self.ssh, controls, patience)
+        missing = frozenset(supply.missing(self.artifacts(), self.site, ARCHITECTURE))
+        return self.wanted(placed, cluster), FleetSeen(missing, self.provider.prepared(), seen, converged, cluster)
+
+    def _up(self, machine: Machine, seen: Mapping[str, MachineSeen]) -> bool:
+        if not self.provider.makes_machines:
+            return machine.name in self.ssh.pinned()
+        found = seen.get(machine.name)
+        return found is not None and found.state == "running"
+
+
+def _converged(found: Probed) -> Converged:
+    return Converged(
+        reachable=found.reachable,
+        why=found.why,
+        machine_id=str(found.facts.get("machine_id", "")),
+        digests={role: manifest.digest for role, manifest in found.manifests.items()},
+        drift={role: manifest.drift for role, manifest in found.manifests.items() if manifest.drift},
+    )
+
+
+@cache
+def folder_digest(role: str) -> str:
+    """Digest of a role's folder: tasks, templates, variables and files that decide what it does."""
+    folder = REPOSITORY / "roles" / role
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != "README.md" and path.parent.name != "meta":
+            found.update(str(path.relative_to(folder)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()

@@ -1,0 +1,80 @@
+"""Machines as the facility asks for them and as a provider shows them. Frozen data, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+CONTROL_PLANE = "control-plane"
+WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine of the facility.
+
+    Parameters
+    ----------
+    name:
+        Host name and Kubernetes node name: the pool's name and a number.
+    pool:
+        The node template (a ``cantiere.nodes.MachinePool``) that asks for it.
+    roles:
+        What it does: ``control-plane``, ``worker``, ``storage``, ``gpu``, or the name of a role for bare machines.
+    address:
+        IPv4 address.
+    user, port, key:
+        Log-in by SSH: user, port, and the path of the private key ("" leaves it to the SSH agent and defaults).
+    labels, taints:
+        Of its Kubernetes node; a taint is written ``key=value:Effect``.
+    needs:
+        What it must have at least: ``num_cpus``, ``mem_size`` (bytes), ``disk_size`` (bytes), ``num_gpus``.
+    host_key:
+        Its public SSH host key where the provider knows it (``ssh-ed25519 AAAA…``), or ``""``.
+    """
+
+    name: str
+    pool: str
+    roles: tuple[str, ...]
+    address: str
+    user: str = "root"
+    port: int = 22
+    key: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+    needs: Mapping[str, int] = field(default_factory=dict)
+    host_key: str = ""
+
+    @property
+    def controls(self) -> bool:
+        """Whether it carries the control plane."""
+        return CONTROL_PLANE in self.roles
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSeen:
+    """What a provider says of one machine of the facility.
+
+    Parameters
+    ----------
+    name:
+        The machine.
+    state:
+        ``running``, ``stopped``, or ``broken`` (half-made or half-removed).
+    address:
+        Its address, or ``""``.
+    digest:
+        Of the specification it was made from, or ``""`` where the provider makes nothing.
+    host_key:
+        Its public SSH host key where the provider knows it, or ``""``.
+    detail:
+        What else the provider tells, for ``status``.
+    """
+
+    name: str
+    state: str
+    address: str = ""
+    digest: str = ""
+    host_key: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,128 @@
+"""Nodes of the cluster, asked and told through a control-plane machine: no credential of the cluster leaves its machines."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from cantiere.errors import CantiereError, Problem
+from cantiere.machines.model import Machine
+from cantiere.machines.plan import ClusterSeen, NodeSeen
+from cantiere.machines.ssh import Ssh
+
+ADMIN = "/etc/kubernetes/admin.conf"
+KUBECTL = f"kubectl --kubeconfig {ADMIN} --request-timeout=10s"
+NO_CLUSTER = 3
+DRAIN_SECONDS = 300
+POLL_SECONDS = 1.0
+
+
+def see(ssh: Ssh, controls: Sequence[Machine]) -> ClusterSeen:
+    """What the control-plane machines say of the cluster.
+
+    Parameters
+    ----------
+    ssh:
+        How machines are reached.
+    controls:
+        The control-plane machines that are up.
+    """
+    ask = f"test -f {ADMIN} || exit {NO_CLUSTER}; {KUBECTL} get nodes -o json"
+    found = Ssh.each(controls, lambda machine: ssh.run(machine.name, ask, timeout=40))
+    answers = [done.stdout for done in found.values() if done.returncode == 0]
+    exists = any(done.returncode not in (NO_CLUSTER, 255, 124) for done in found.values())
+    if not answers:
+        return ClusterSeen(exists=exists)
+    return ClusterSeen(True, True, {item["metadata"]["name"]: _node(item) for item in json.loads(answers[0])["items"]})
+
+
+def _node(item: Mapping[str, Any]) -> NodeSeen:
+    info, spec = item["status"]["nodeInfo"], item["spec"]
+    conditions = {entry["type"]: entry["status"] for entry in item["status"].get("conditions", ())}
+    taints = tuple(f"{taint['key']}={taint.get('value', '')}:{taint['effect']}" for taint in spec.get("taints", ()))
+    return NodeSeen(
+        ready=conditions.get("Ready") == "True",
+        version=str(info["kubeletVersion"]).removeprefix("v"),
+        machine_id=str(info["machineID"]),
+        labels=item["metadata"].get("labels", {}),
+        taints=taints,
+        schedulable=not spec.get("unschedulable", False),
+    )
+
+
+def await_api(ssh: Ssh, controls: Sequence[Machine], patience: float) -> ClusterSeen:
+    """See the cluster again and again until its API answers, or the patience (seconds) is over."""
+    deadline = time.monotonic() + patience
+    seen = see(ssh, controls)
+    while seen.exists and not seen.answers and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        seen = see(ssh, controls)
+    return seen
+
+
+def depart(ssh: Ssh, controls: Iterable[Machine], name: str, reachable: bool, log: Callable[[str], None]) -> None:
+    """Take a node out of the cluster: no new pods, pods evicted as their disruption budgets allow, node and etcd member removed.
+
+    Parameters
+    ----------
+    controls:
+        Control-plane machines that stay, one of which does the work.
+    name:
+        The node.
+    reachable:
+        Whether its machine is up; the pods of a dead machine are not waited for.
+    log:
+        Takes lines of long work.
+
+    Raises
+    ------
+    CantiereError
+        Pods could not be evicted in time, or the control plane does not answer.
+    """
+    helper = _helper(ssh, [machine for machine in controls if machine.name != name], name)
+    if reachable:
+        drain = f"{KUBECTL.replace(' --request-timeout=10s', '')} drain {name} --ignore-daemonsets --delete-emptydir-data"
+        done = ssh.run(helper, f"{drain} --timeout={DRAIN_SECONDS}s", timeout=DRAIN_SECONDS + 30)
+        for line in done.stdout.splitlines():
+            log(f"{name}: {line}")
+        if done.returncode and "not found" not in done.stderr:
+            raise CantiereError(
+                Problem(
+                    "node.drain",
+                    f"{name} could not be drained within {DRAIN_SECONDS} s: {done.stderr.strip()[-600:]}",
+                    "see which PodDisruptionBudget forbids it (`kubectl get pdb -A`), give it room, and run the same command again",
+                    path=name,
+                )
+            )
+    _remove_member(ssh, helper, name, log)
+    ssh.must(helper, f"{KUBECTL} delete node {name} --ignore-not-found")
+
+
+def _helper(ssh: Ssh, controls: Sequence[Machine], name: str) -> str:
+    for machine in controls:
+        if ssh.run(machine.name, f"{KUBECTL} get --raw /readyz", timeout=20).returncode == 0:
+            return machine.name
+    raise CantiereError(
+        Problem(
+            "cluster.silent",
+            f"{name} cannot leave: no control-plane machine answers for the cluster",
+            "bring a majority of the control-plane machines up first, or restore etcd from a backup",
+            path=name,
+        )
+    )
+
+
+def _remove_member(ssh: Ssh, helper: str, name: str, log: Callable[[str], None]) -> None:
+    """Remove the etcd member of a node, where it has one; else a dead member would count for the majority for ever."""
+    certificates = "/etc/kubernetes/pki/etcd"
+    etcdctl = (
+        f"{KUBECTL} -n kube-system exec etcd-{helper} -- etcdctl --endpoints=https://127.0.0.1:2379 "
+        f"--cacert={certificates}/ca.crt --cert={certificates}/server.crt --key={certificates}/server.key"
+    )
+    members = json.loads(ssh.must(helper, f"{etcdctl} member list -w json --hex=false", timeout=40))["members"]
+    for member in members:
+        if member.get("name") == name:
+            log(f"{name}: its etcd member is removed")
+            ssh.must(helper, f"{etcdctl} member remove {int(member['ID']):x}", timeout=40)

@@ -1,0 +1,105 @@
+"""``up`` and ``status`` of a facility on machines."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from cantiere import artifacts, preflight
+from cantiere.converge import PATIENCE, plan_of
+from cantiere.machines.fleet import Fleet
+from cantiere.machines.plan import build, differing
+from cantiere.machines.wanted import endpoint
+from cantiere.plan.definition import Kind
+from cantiere.progress import Progress
+from cantiere.runner import playbook, remember, sayer, variables
+from cantiere.services.catalogue import SERVICES
+from cantiere.workspace import Workspace
+
+
+def up(workspace: Workspace, fleet: Fleet, as_json: bool) -> int:
+    """Raise a facility's machines and their cluster, or make them again what the template asks for.
+
+    Raises
+    ------
+    PreflightError
+        The machines cannot carry it; nothing was touched.
+    CantiereError
+        The run failed; the same command goes on from there.
+    """
+    began = time.monotonic()
+    say = sayer(as_json)
+    workspace.store.settle(PATIENCE)
+    preflight.check(workspace)
+    plan = plan_of(workspace)
+    placed = fleet.machines()
+    say(f"site {workspace.site.name}: {workspace.facility.name} on {len(placed)} machines of provider {workspace.site.provider['type']}")
+    making = [step.name for step in plan.steps if step.kind is Kind.ARTIFACT]
+    if making:
+        say(f"artifacts: {len(making)} to make by supply {artifacts.supply(workspace.site)}")
+    waiting = [node.name for node in workspace.facility.nodes if node.type in SERVICES]
+    if waiting:
+        say(f"services are not raised on a cluster yet: {', '.join(waiting)}")
+    say(f"plan: {len(plan.steps)} steps" if plan.steps else "plan: no changes")
+    run = playbook(workspace.site, "site", variables(workspace), Progress(as_json), skip_tags="preflight")
+    seconds = time.monotonic() - began
+    kind = "machines from nothing" if any("create machine" in step["title"] for step in run.steps) else "machines that were there"
+    remember(kind, {"seconds": round(seconds, 1), "steps": len(run.steps), "parts": run.plays})
+    result = {
+        "facility": workspace.facility.name,
+        "changed": run.changed,
+        "steps": run.steps,
+        "plays": run.plays,
+        "seconds": round(seconds, 2),
+        "machines": {machine.name: machine.address for machine in placed},
+        "endpoint": endpoint(placed, fleet.network),
+    }
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return 0
+    if not run.steps and not run.changed:
+        say(f"no changes: the machines are what the template asks for ({seconds:.1f} s)")
+    else:
+        spent = ", ".join(f"{name} {value:.0f} s" for name, value in run.plays.items() if value >= 1)
+        say(f"up in {seconds:.0f} s ({spent}); {run.changed} tasks of Ansible changed something")
+    _tell(workspace, result)
+    return 0
+
+
+def _tell(workspace: Workspace, result: dict[str, Any]) -> None:
+    site = workspace.site.name
+    print("\nMachines")
+    for name, address in result["machines"].items():
+        print(f"  {name:20} {address}")
+    if result["endpoint"]:
+        print(f"\nKubernetes API: https://{result['endpoint']}")
+    print("\nNext")
+    print(f"  ./cantiere status --site {site}              machines, nodes, and what has drifted")
+    print(f"  ./cantiere ssh --site {site} MACHINE         a shell on one of them")
+    print(f"  ./cantiere kubectl --site {site} get nodes   ask the cluster")
+
+
+def status(fleet: Fleet) -> tuple[list[dict[str, Any]], list[str]]:
+    """Each machine with its node, and what has drifted, as rows and as steps in words."""
+    wanted, seen = fleet.observe()
+    old = differing(wanted, seen)
+    rows = []
+    for machine in wanted.machines:
+        found, converged = seen.machines.get(machine.name), seen.converged.get(machine.name)
+        node = seen.cluster.nodes.get(machine.name)
+        rows.append(
+            {
+                "machine": machine.name,
+                "address": machine.address,
+                "roles": list(machine.roles),
+                "state": found.state if found else "absent",
+                "reachable": bool(converged and converged.reachable),
+                "node": "" if node is None else "Ready" if node.ready else "NotReady",
+                "version": node.version if node else "",
+                "specification": "another" if machine.name in old else "current",
+                "schedulable": bool(node and node.schedulable),
+                "drift": {role: list(drift) for role, drift in converged.drift.items()} if converged else {},
+            }
+        )
+    return rows, [str(step) for step in build(wanted, seen).steps]

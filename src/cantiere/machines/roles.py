@@ -1,0 +1,163 @@
+"""Which Ansible roles converge a machine, and with what variables. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cantiere.machines.model import Machine
+from cantiere.machines.wanted import API_PORT, Network, endpoint, in_cluster
+
+BARE = {"storage": "storage_client", "gpu": "nvidia", "nfs-server": "nfs_server", "squid": "squid", "cvmfs": "cvmfs_client"}
+"""What a machine does beside the cluster, and the role that makes it."""
+HTCONDOR = "htcondor-"
+XROOTD = "xrootd-"
+HIGHEST_PRIORITY = 150
+PROGRAMS = "/usr/local/bin"
+CNI_PLUGINS = "/opt/cni/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the variables of one machine depend on beside the machine itself.
+
+    Parameters
+    ----------
+    machines:
+        All machines of the facility, with addresses.
+    network:
+        The cluster's part of the site's network.
+    version:
+        Kubernetes version, ``1.36.3``.
+    leader:
+        Name of the control-plane machine on which steps for the whole cluster are done.
+    placed:
+        Artifact name to what role ``cantiere_artifacts`` takes for it.
+    site_variables:
+        Variables of roles that the site's file adds.
+    """
+
+    machines: Sequence[Machine]
+    network: Network
+    version: str
+    leader: str
+    placed: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    site_variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+def roles_of(machine: Machine, context: Context) -> tuple[str, ...]:
+    """The roles of a machine, in the order in which they are converged."""
+    found = ["base"]
+    if in_cluster(machine):
+        found += ["containerd", "kubernetes"]
+        if machine.controls:
+            found += ["virtual_address"] if context.network.virtual_address else []
+            found += ["kube_network"] if machine.name == context.leader else []
+            found += ["etcd_backup"]
+    found += [role for name, role in BARE.items() if name in machine.roles]
+    found += ["htcondor_machine"] if any(role.startswith(HTCONDOR) for role in machine.roles) else []
+    found += ["xrootd_machine"] if any(role.startswith(XROOTD) for role in machine.roles) else []
+    return tuple(found)
+
+
+def variables(machine: Machine, context: Context) -> dict[str, Any]:
+    """All variables of a machine's roles."""
+    network, trusted = context.network, _trusted(context)
+    pods = [network.pod_subnet] if in_cluster(machine) else []
+    found: dict[str, Any] = {
+        "base_hostname": machine.name,
+        "base_firewall_trusted": [*trusted, *pods],
+        "base_firewall_ports": [{"port": API_PORT, "protocol": "tcp", "from": []}] if machine.controls else [],
+    }
+    if in_cluster(machine):
+        found |= _cluster(machine, context)
+    return found | dict(context.site_variables)
+
+
+def _cluster(machine: Machine, context: Context) -> dict[str, Any]:
+    network = context.network
+    images = ["pause-image", "kube-router-image", "coredns-image", "tools-image", "kubernetes-images"]
+    images += ["etcd-image"] if machine.controls else []
+    found: dict[str, Any] = {
+        "containerd_binaries": programs(context.placed.get("containerd", ()), PROGRAMS),
+        "containerd_cni_binaries": programs(context.placed.get("cni-plugins", ()), CNI_PLUGINS),
+        "containerd_images": [item for name in images for item in context.placed.get(name, ())],
+        "containerd_pause_image": _reference(context, "pause-image"),
+        "kubernetes_binaries": programs(context.placed.get("kubernetes", ()), PROGRAMS),
+        "kubernetes_version": context.version,
+        "kubernetes_endpoint": endpoint(context.machines, network),
+        "kubernetes_node_name": machine.name,
+        "kubernetes_node_address": machine.address,
+        "kubernetes_control_plane": machine.controls,
+        "kubernetes_labels": dict(machine.labels),
+        "kubernetes_taints": list(machine.taints),
+        "kubernetes_pod_subnet": network.pod_subnet,
+        "kubernetes_service_subnet": network.service_subnet,
+        "kube_network_image": _reference(context, "kube-router-image"),
+        "kube_network_service_subnet": network.service_subnet,
+    }
+    if machine.controls:
+        controls = sorted((other for other in context.machines if other.controls), key=lambda other: other.name)
+        place = [other.name for other in controls].index(machine.name)
+        found |= {"etcd_backup_binaries": programs(context.placed.get("etcd", ()), PROGRAMS)}
+        if network.virtual_address:
+            found |= {
+                "virtual_address_address": network.virtual_address,
+                "virtual_address_interface": network.interface,
+                "virtual_address_priority": HIGHEST_PRIORITY - place,
+                "virtual_address_peers": [other.address for other in controls if other is not machine],
+                "virtual_address_router_id": int(network.virtual_address.rpartition(".")[2]) or 1,
+            }
+    return found
+
+
+def programs(rows: Sequence[Mapping[str, Any]], folder: str) -> list[dict[str, Any]]:
+    """Rows of :func:`cantiere.supply.placed` with the paths of a machine in place of names.
+
+    Parameters
+    ----------
+    rows:
+        One for each program.
+    folder:
+        Where programs go.
+    """
+    made = []
+    for row in rows:
+        paths = {"dest": f"{folder}/{row['name']}", "links": [f"{folder}/{name}" for name in row["links"]]}
+        made.append({key: value for key, value in row.items() if key != "name"} | paths)
+    return made
+
+
+def _reference(context: Context, name: str) -> str:
+    """The first name of an image, or ``""`` until it is in the store."""
+    rows = context.placed.get(name, ())
+    return str(rows[0]["references"][0]) if rows else ""
+
+
+def _trusted(context: Context) -> list[str]:
+    """Networks whose machines belong together."""
+    given = context.network.machine_networks
+    return list(given) or sorted(f"{machine.address}/32" for machine in context.machines if machine.address)
+
+
+def digests(roles: Sequence[str], given: Mapping[str, Any], folders: Mapping[str, str]) -> dict[str, str]:
+    """Role to the digest of all that its result depends on.
+
+    Parameters
+    ----------
+    roles:
+        The machine's roles.
+    given:
+        The machine's variables; a role reads those that begin with its name.
+    folders:
+        Role to the digest of its folder.
+    """
+    found = {}
+    for role in roles:
+        mine = {key: value for key, value in given.items() if key.startswith(f"{role}_")}
+        text = json.dumps([folders[role], mine], sort_keys=True, default=str)
+        found[role] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return found

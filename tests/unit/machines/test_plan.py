@@ -1,0 +1,189 @@
+"""The plan of machines: what is there and what should be, to steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines.plan import (
+    ClusterSeen,
+    Converged,
+    FleetSeen,
+    FleetWanted,
+    NodeSeen,
+    build,
+    build_removal,
+    gates,
+    leader_of,
+    refusals,
+)
+from cantiere.plan.definition import Stage
+
+CONTROL = Machine("control-1", "control", ("control-plane",), "10.0.0.11")
+SECOND = Machine("control-2", "control", ("control-plane",), "10.0.0.12")
+WORKER = Machine("worker-1", "worker", ("worker",), "10.0.0.21", labels={"disk": "ssd"}, taints=("a=b:NoSchedule",))
+DIGESTS = {"base": "1", "kubernetes": "2"}
+
+
+def wanted(*machines: Machine, **more: object) -> FleetWanted:
+    given = {
+        "name": "cantiere-x",
+        "machines": machines,
+        "digests": {machine.name: DIGESTS for machine in machines},
+        "specifications": {},
+        "artifacts": ("kubernetes",),
+        "version": "1.36.3",
+        "leader": machines[0].name,
+    }
+    return FleetWanted(**(given | more))  # type: ignore[arg-type]
+
+
+def node(machine_id: str, **more: object) -> NodeSeen:
+    given = {"ready": True, "version": "1.36.3", "machine_id": machine_id, "labels": {"disk": "ssd"}, "taints": ("a=b:NoSchedule",)}
+    return NodeSeen(**(given | more))  # type: ignore[arg-type]
+
+
+def seen(*names: str) -> FleetSeen:
+    """All is well on these machines."""
+    return FleetSeen(
+        prepared=True,
+        machines={name: MachineSeen(name, "running") for name in names},
+        converged={name: Converged(True, machine_id=f"id-{name}", digests=DIGESTS) for name in names},
+        cluster=ClusterSeen(True, True, {name: node(f"id-{name}") for name in names}),
+    )
+
+
+def told(plan: object) -> list[str]:
+    return [f"{step.action} {step.id}" for step in plan.steps]  # type: ignore[attr-defined]
+
+
+def test_from_nothing() -> None:
+    asked = wanted(CONTROL, WORKER)
+    plan = build(asked, FleetSeen(missing=frozenset({"kubernetes"})))
+    assert told(plan) == [
+        "create artifact/kubernetes",
+        "create ground/cantiere-x",
+        "create machine/control-1",
+        "create machine/worker-1",
+        "converge roles/control-1",
+        "converge roles/worker-1",
+        "create cluster/cantiere-x",
+        "create node/worker-1",
+    ]
+    assert [step.stage for step in plan.steps] == [Stage.PROVIDER] * 4 + [Stage.ANSIBLE] * 4
+    assert gates(plan, asked) == {
+        "control-1": ["converge_base", "converge_kubernetes", "kubernetes_init", "kubernetes_nodes", "first_control_plane"],
+        "worker-1": ["converge_base", "converge_kubernetes", "kubernetes_join"],
+    }
+
+
+def test_nothing_to_do() -> None:
+    asked, found = wanted(CONTROL, WORKER), seen("control-1", "worker-1")
+    assert build(asked, found).steps == ()
+    assert gates(build(asked, found), asked) == {}
+
+
+def test_only_what_differs_is_converged() -> None:
+    found = seen("control-1", "worker-1")
+    changed = {
+        "control-1": replace(found.converged["control-1"], drift={"base": ("file /etc/a changed",)}),
+        "worker-1": replace(found.converged["worker-1"], digests={"base": "1", "kubernetes": "old"}),
+    }
+    plan = build(wanted(CONTROL, WORKER), replace(found, converged=changed))
+    assert [(step.id, step.parts) for step in plan.steps] == [("roles/control-1", ("base",)), ("roles/worker-1", ("kubernetes",))]
+    assert "file /etc/a changed" in plan.steps[0].reason
+
+
+def test_a_machine_that_is_gone_leaves_first_and_is_made_again() -> None:
+    found = seen("control-1", "control-2", "worker-1")
+    without = {name: machine for name, machine in found.machines.items() if name != "control-2"}
+    plan = build(wanted(CONTROL, SECOND, WORKER), replace(found, machines=without, converged=found.converged | {}))
+    assert told(plan.part(Stage.PROVIDER)) == ["replace departure/control-2", "create machine/control-2"]
+    assert "create node/control-2" in told(plan)
+
+
+def test_a_machine_made_anew_under_an_old_name_joins_anew() -> None:
+    found = seen("control-1", "worker-1")
+    other = found.converged | {"worker-1": Converged(True, machine_id="id-of-another")}
+    plan = build(wanted(CONTROL, WORKER), replace(found, converged=other))
+    assert told(plan) == ["replace departure/worker-1", "converge roles/worker-1", "create node/worker-1"]
+
+
+def test_a_stopped_machine_is_only_started() -> None:
+    found = seen("control-1", "worker-1")
+    stopped = found.machines | {"worker-1": MachineSeen("worker-1", "stopped")}
+    known = {"control-1": found.converged["control-1"]}
+    assert told(build(wanted(CONTROL, WORKER), replace(found, machines=stopped, converged=known))) == ["start machine/worker-1"]
+
+
+def test_nodes_that_are_no_longer_asked_for_leave_one_by_one_at_the_end() -> None:
+    plan = build(wanted(CONTROL), seen("control-1", "control-2", "worker-1"))
+    assert {step.stage for step in plan.steps} == {Stage.CONVERGE}
+    leaving = [step for step in plan.steps if step.kind == "departure"]
+    assert [step.name for step in leaving] == ["control-2", "worker-1"]
+    assert leaving[1].after == (leaving[0].id,)
+    assert {step.id: step.after for step in plan.steps}["machine/worker-1"] == ("departure/worker-1",)
+
+
+def test_versions_labels_and_taints_are_compared() -> None:
+    found = seen("control-1", "worker-1")
+    nodes = {"control-1": node("id-control-1", version="1.36.2"), "worker-1": node("id-worker-1", labels={}, taints=())}
+    asked = wanted(CONTROL, WORKER)
+    plan = build(asked, replace(found, cluster=ClusterSeen(True, True, nodes)))
+    assert told(plan) == ["upgrade node/control-1", "update node/worker-1"]
+    assert plan.steps[1].reason == "label disk is None, not 'ssd'; taint a=b:NoSchedule is missing"
+    assert gates(plan, asked)["control-1"] == ["kubernetes_upgrade", "kubernetes_nodes", "first_control_plane"]
+
+
+def test_a_cordoned_node_is_opened_again() -> None:
+    found = seen("control-1", "worker-1")
+    nodes = found.cluster.nodes | {"worker-1": node("id-worker-1", schedulable=False)}
+    plan = build(wanted(CONTROL, WORKER), replace(found, cluster=ClusterSeen(True, True, nodes)))
+    assert told(plan) == ["update node/worker-1"]
+
+
+def test_replacing() -> None:
+    found = seen("control-1", "control-2", "worker-1")
+    asked = wanted(CONTROL, SECOND, WORKER, replace=frozenset({"control-2"}))
+    assert told(build(asked, found).part(Stage.PROVIDER)) == ["replace departure/control-2", "replace machine/control-2"]
+
+
+def test_a_provider_that_makes_nothing_is_asked_for_nothing() -> None:
+    plan = build(wanted(CONTROL, makes_machines=False), FleetSeen(converged={"control-1": Converged(True)}))
+    assert told(plan) == ["converge roles/control-1", "create cluster/cantiere-x"]
+
+
+def test_refusals() -> None:
+    silent = FleetSeen(cluster=ClusterSeen(True, False))
+    assert [problem.code for problem in refusals(wanted(CONTROL), silent)] == ["cluster.silent"]
+    stopped = replace(silent, machines={"control-1": MachineSeen("control-1", "stopped")})
+    assert refusals(wanted(CONTROL), stopped) == []
+    for version, refused in {
+        "1.36.2": False,
+        "1.35.9": False,
+        "1.34.1": True,
+        "1.36.4": True,
+        "1.37.0": True,
+        "1.36.3-rc.1": False,
+    }.items():
+        cluster = ClusterSeen(True, True, {"control-1": node("x", version=version)})
+        assert bool(refusals(wanted(CONTROL), FleetSeen(cluster=cluster))) is refused, version
+    both = wanted(CONTROL, SECOND, replace=frozenset({"control-1", "control-2"}))
+    assert [problem.code for problem in refusals(both, FleetSeen())] == ["replace.several"]
+    assert [problem.code for problem in refusals(wanted(CONTROL, replace=frozenset({"other"})), FleetSeen())] == ["replace.unknown"]
+
+
+def test_leader_is_ready_where_one_is() -> None:
+    cluster = ClusterSeen(True, True, {"control-1": node("a", ready=False), "control-2": node("b")})
+    assert leader_of([CONTROL, SECOND, WORKER], cluster) == "control-2"
+    assert leader_of([CONTROL, SECOND, WORKER], ClusterSeen()) == "control-1"
+    assert leader_of([WORKER], ClusterSeen()) == ""
+
+
+def test_removal_is_the_reverse() -> None:
+    assert told(build_removal("cantiere-x", seen("control-1", "worker-1"))) == [
+        "delete machine/control-1",
+        "delete machine/worker-1",
+        "delete ground/cantiere-x",
+    ]
+    assert build_removal("cantiere-x", FleetSeen()).steps == ()
