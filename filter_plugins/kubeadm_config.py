@@ -46,8 +46,7 @@ def kubelet_settings(facts: Mapping[str, Any], reserved: Mapping[str, Any]) -> s
     """The kubelet's settings of one machine."""
     wrapper = bool(facts["cgroup_wrapper"])
     legacy = wrapper or facts["cgroup"] != "unified"
-    stays = bool(facts["swap"]) and bool(facts["container"])
-    return documents(kubeadm.kubelet(plain(reserved), "cgroupfs" if wrapper else "systemd", legacy, stays))
+    return documents(kubeadm.kubelet(plain(reserved), "cgroupfs" if wrapper else "systemd", legacy, bool(facts["container"])))
 
 
 class FilterModule:

@@ -208,7 +208,10 @@ def options():
 
 
 class Module(AnsibleModule):
-    """An Ansible module that shows no file's content in what it returns."""
+    """An Ansible module that shows no file's content in what it returns, and logs nothing of how it was called."""
+
+    def log(self, msg, log_args=None):
+        """Log nothing: the parameters, which Ansible would write to the journal, hold the files' contents."""
 
     def exit_json(self, **answer):
         """End well."""
@@ -280,7 +283,7 @@ def drop(run, final):
 
 def main():
     """Run the module."""
-    module = Module(argument_spec=options(), supports_check_mode=True, no_log=True)
+    module = Module(argument_spec=options(), supports_check_mode=True)
     wanted = module.params
     run = Run(Record(wanted["role"], wanted["part"]), module.check_mode)
     try:
@@ -292,6 +295,9 @@ def main():
                 run.record.finished(run.wanted, wanted["digest"], wanted["final"])
     except Refusal as refusal:
         module.fail_json(msg=f"role {wanted['role']}: {refusal}", changes=run.changes)
+    except OSError as error:
+        remedy = "mend the file system (room, rights, read-only mounts) and converge again"
+        module.fail_json(msg=f"role {wanted['role']}: {error.filename}: {error.strerror}\n    remedy: {remedy}", changes=run.changes)
     for text in run.warnings:
         module.warn(text)
     module.exit_json(changed=bool(run.changes), changes=run.changes, diff=run.diffs)

@@ -145,6 +145,7 @@ def take_away(run, path):
     """Remove a file or link of the role, and put back what was there before it."""
     kept = original(run, path)
     if os.path.lexists(kept):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         shutil.copy2(kept, path + ".cantiere", follow_symlinks=False)
         seen = os.lstat(kept)
         os.chown(path + ".cantiere", seen.st_uid, seen.st_gid, follow_symlinks=False)

@@ -33,7 +33,6 @@ WITNESSES = {
     "ip_vs": "/proc/net/ip_vs",
     "iscsi_tcp": "/sys/class/iscsi_transport",
     "nf_conntrack": "/proc/sys/net/netfilter/nf_conntrack_max",
-    "nf_tables": "/sys/module/nf_tables",
     "tun": "/dev/net/tun",
 }
 FEATURES = (*WITNESSES, "overlay", "nfs", "nfsd", "xfs")
@@ -149,8 +148,10 @@ def virtual():
 def feature(name):
     """Whether the running kernel has a module's feature, loaded or built in."""
     plain = name.replace("-", "_")
-    systems = read("/proc/filesystems").split()
-    return os.path.exists("/sys/module/" + plain) or plain in systems or os.path.exists(WITNESSES.get(plain, "/sys/module/" + plain))
+    if os.path.exists("/sys/module/" + plain) or os.path.exists(WITNESSES.get(plain, "/sys/module/" + plain)):
+        return True
+    built_in = read(f"/lib/modules/{os.uname().release}/modules.builtin").replace("-", "_")
+    return plain in read("/proc/filesystems").split() or f"/{plain}.ko\n" in built_in
 
 
 def facts():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from ansible.module_utils.cantiere import probe
 from ansible.module_utils.cantiere.run import Refusal
 
 FOLDERS = ("/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/", "/run/systemd/system/")
 JOURNAL_LINES = "8"
+MOMENT = 0.3
 
 
 def systemctl(verb, names):
@@ -36,7 +39,7 @@ def journal(names):
     for name in names:
         if states.get(name, {}).get("ActiveState") != "active":
             lines = probe.output(["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines", JOURNAL_LINES, "--unit", name])[1]
-            tails.append(f"{name}: {lines.strip()}")
+            tails += [f"{name}: {lines.strip()}"] if lines.strip() else []
     return "\n".join(tails)
 
 
@@ -100,7 +103,7 @@ def converge(run, wanted):
         if there:
             run.change(f"units {verb}: {', '.join(there)}", lambda verb=verb, there=there: systemctl(verb, there))
     if not run.check:
-        settle(run)
+        settle(run, moment=MOMENT if verbs["start"] or verbs["restart"] else 0)
 
 
 def waits(seen):
@@ -108,8 +111,22 @@ def waits(seen):
     return seen.get("ActiveState") == "inactive" and seen.get("ConditionResult") == "no"
 
 
-def settle(run):
-    """Refuse units that ended right after their start; one whose conditions are not met yet may wait."""
+def settle(run, moment):
+    """Refuse units that ended right after their start; one whose conditions are not met yet may wait.
+
+    Parameters
+    ----------
+    run:
+        The convergence.
+    moment:
+        Seconds that units have to end: systemd takes most for started as soon as their process is there.
+
+    Raises
+    ------
+    Refusal
+        A unit ended; says its last words.
+    """
+    time.sleep(moment)
     seen = probe.units(run.wanted["units"])
     failed = [
         name
@@ -135,17 +152,18 @@ def put_back(run, part, ours):
     """
     names = list(part["units"])
     seen = probe.units(names) if probe.systemd() else {}
-    stop, disable, start, enable = [], [], [], []
+    stop, disable, start, enable, failed = [], [], [], [], []
     for name in names:
         now = seen.get(name, {})
         if now.get("LoadState") != "loaded":
             continue
         before = {} if any(folder + name in ours for folder in FOLDERS) else part["before"].get(f"unit {name}", {})
+        failed += [name] if now["ActiveState"] == "failed" else []
         active, enabled = now["ActiveState"] in probe.STARTED, now["UnitFileState"] == "enabled"
         stop += [name] if active and not before.get("active") else []
         disable += [name] if enabled and not before.get("enabled") else []
         start += [name] if not active and before.get("active") else []
         enable += [name] if now["UnitFileState"] == "disabled" and before.get("enabled") else []
-    for verb, chosen in (("stop", stop), ("disable", disable), ("enable", enable), ("start", start)):
+    for verb, chosen in (("stop", stop), ("disable", disable), ("reset-failed", failed), ("enable", enable), ("start", start)):
         if chosen:
             run.change(f"units {verb}: {', '.join(chosen)}", lambda verb=verb, chosen=chosen: systemctl(verb, chosen))

@@ -161,10 +161,11 @@ def _edge(layout: Layout, number: int, label: str) -> str:
 
 
 def topology_svg(facility: Facility) -> str:
-    """The services of a facility and what they need, in a frame for the platform that they all stand on."""
+    """The services of a facility and what they need, in a frame for the platform that they all stand on, with its machines."""
     hosts = {name for node in facility.nodes for name in node.requirements.get("host", ())}
     platform = next(iter(hosts)) if len(hosts) == 1 else ""
-    inside = [node for node in facility.nodes if node.name != platform]
+    pools = facility.node(platform).requirements.get("machines", ()) if platform else ()
+    inside = [node for node in facility.nodes if node.name != platform and node.name not in pools]
     framed = bool(platform) and all(node.requirements.get("host") == (platform,) for node in inside)
     shown = inside if framed else list(facility.nodes)
     nodes = [GraphNode(node.name, caption=node.type.removeprefix("cantiere.nodes.")) for node in shown]
@@ -175,7 +176,8 @@ def topology_svg(facility: Facility) -> str:
         if not (framed and requirement == "host")
         for target in targets
     ]
-    frame = f"{platform} · {facility.node(platform).type}" if framed else ""
+    machines = ", ".join(f"{facility.node(name).properties['count']} × {name}" for name in pools)
+    frame = f"{platform} · {facility.node(platform).type}" + (f" on {machines}" if machines else "") if framed else ""
     return svg(facility.name, nodes, edges, frame)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from cantiere.engine import preferred
 from cantiere.machines import wanted
-from cantiere.machines.model import Machine as Placed
 from cantiere.site import load
 from cantiere.workspace import Workspace, open_site
 
@@ -82,14 +81,8 @@ def _fleet(workspace: Workspace) -> list[Machine]:
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_become": machine.user != "root",
         }
-        found.append(Machine(machine.name, groups_of(machine), connection | variables))
+        found.append(Machine(machine.name, wanted.groups_of(machine), connection | variables))
     return found
-
-
-def groups_of(machine: Placed) -> tuple[str, ...]:
-    """Ansible groups of a machine: all machines, what it does, and its pool."""
-    groups = ["machines", f"pool_{machine.pool}".replace("-", "_"), *(role.replace("-", "_") for role in machine.roles)]
-    return (*groups, *(["kubernetes"] if wanted.in_cluster(machine) else []))
 
 
 def asked_for(source: Path) -> Workspace:

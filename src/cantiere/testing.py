@@ -17,6 +17,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTEST_NOTHING_COLLECTED = 5
 CANTIERE = (sys.executable, "-m", "cantiere")
+MOLECULES = frozenset({"base", "containerd", "storage_client", "squid", "virtual_address"})
+"""Roles whose scenario every run of ``--system`` has; ``--full`` has all."""
 
 EXAMPLES = """\
 examples:
@@ -25,6 +27,7 @@ examples:
   ./cantiere test --system               every scenario on a real facility of this machine, then the benchmarks
   ./cantiere test --system lifecycle     one scenario
   ./cantiere test --system --full        with the scenarios that are too long for every run
+  ./cantiere test --system molecule-base the molecule scenario of one role
   ./cantiere test --list                 the names
 """
 
@@ -145,6 +148,18 @@ def scenarios(full: bool) -> list[Check]:
     ]
 
 
+def molecules(full: bool) -> list[Check]:
+    """One check for each scenario of ``molecule``: a role converged on system containers of its own."""
+    names = sorted(path.parent.name for path in (REPOSITORY / "molecule").glob("*/molecule.yml"))
+    return [molecule(name) for name in names if full or name in MOLECULES]
+
+
+def molecule(name: str) -> Check:
+    """A scenario: check, converge, idempotence, verify, and the machines gone; its output is shown only when it fails."""
+    command = (sys.executable, "-m", "molecule", "test", "--scenario-name", name)
+    return tool(f"molecule-{name}", f"role {name} on system containers", *command)
+
+
 def benchmarks() -> list[Check]:
     """One check for each program of ``bench``; its output, the figures, is shown."""
     return [bench(path) for path in sorted((REPOSITORY / "bench").glob("[!_]*.py"))]
@@ -220,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--full goes with --system")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     (REPOSITORY / ".cache").mkdir(exist_ok=True)
-    available = [*scenarios(options.full), *benchmarks()] if options.system else checks()
+    available = [*scenarios(options.full), *molecules(options.full), *benchmarks()] if options.system else checks()
     unknown = sorted(set(options.names) - {check.name for check in available})
     if unknown:
         parser.error(f"no such check: {', '.join(unknown)}; there are: {', '.join(check.name for check in available)}")

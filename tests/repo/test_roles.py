@@ -20,7 +20,29 @@ NEEDED = {
     "tasks/remove.yml",
     "README.md",
 }
-TASKS = {"main", "assert", "install", "configure", "provider", "service", "verify", "remove", "podman", "docker", "leave"}
+TASKS = {
+    "main",
+    "assert",
+    "install",
+    "configure",
+    "provider",
+    "service",
+    "verify",
+    "remove",
+    "podman",
+    "docker",
+    "leave",
+    "images",
+    "init",
+    "join",
+    "nodes",
+    "upgrade",
+    "upgrade_machine",
+    "rotate",
+    "save",
+    "restore",
+    "spread",
+}
 LISTS = ("import_tasks", "include_tasks", "include_role", "import_role")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import testinfra
 
 DOMAIN = "pool.internal"
 POOLS = {"three machines": ("cm", "ap", "worker-1"), "one machine": ("one", "one", "one")}
@@ -30,9 +32,8 @@ Hosts = Callable[[str], Any]
 @pytest.fixture(scope="session")
 def at() -> Hosts:
     """The machine of a name."""
-    import testinfra
-
-    return lambda name: testinfra.get_host(f"ansible://{name}")
+    inventory = os.environ["MOLECULE_INVENTORY_FILE"]
+    return lambda name: testinfra.get_host(f"ansible://{name}", ansible_inventory=inventory)
 
 
 class User:
@@ -49,7 +50,7 @@ class User:
             "_CONDOR_TRUST_DOMAIN": DOMAIN,
             "_CONDOR_SEC_DEFAULT_AUTHENTICATION": "REQUIRED",
             "_CONDOR_SEC_DEFAULT_ENCRYPTION": "REQUIRED",
-            "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS": "FS, IDTOKENS, SCITOKENS",
+            "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS": "SCITOKENS",
             "_CONDOR_AUTH_SSL_CLIENT_CAFILE": "/etc/ssl/certs/ca-certificates.crt",
         }
         if token:
@@ -70,7 +71,9 @@ class User:
     def wait(self, job: str, state: str, seconds: float = 90.0) -> None:
         end = time.monotonic() + seconds
         while (seen := self.state(job)) != state:
-            assert time.monotonic() < end, f"job {job} is in state {seen!r} and not {state}: {self.run(f'condor_q -name {self.access} -better {job}').stdout}"
+            assert time.monotonic() < end, (
+                f"job {job} is in state {seen!r} and not {state}: {self.run(f'condor_q -name {self.access} -better {job}').stdout}"
+            )
             time.sleep(1)
 
 
@@ -125,7 +128,9 @@ def test_the_queue_outlives_a_restart(at: Hosts, name: str) -> None:
 
 @pytest.mark.parametrize("machine", ["cm", "ap", "worker-1", "one"])
 def test_secrets_are_roots(at: Hosts, machine: str) -> None:
-    found = at(machine).run("find /etc/condor/tokens.d /etc/condor/passwords.d /etc/condor/host -type f ! -perm 0600 -o -type f ! -user root")
+    found = at(machine).run(
+        "find /etc/condor/tokens.d /etc/condor/passwords.d /etc/condor/host -type f ! -perm 0600 -o -type f ! -user root"
+    )
     assert found.stdout == ""
 
 

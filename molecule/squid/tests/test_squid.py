@@ -6,7 +6,8 @@ import pytest
 
 testinfra_hosts = ["site"]
 
-PROXY = "curl --silent --show-error --max-time 20 --proxy http://proxy:3128 --output /dev/null --write-out '%{http_code} %header{cache-status}' "
+SHOWN = "--output /dev/null --write-out '%{http_code} %header{cache-status}'"
+PROXY = f"curl --silent --show-error --max-time 20 --proxy http://proxy:3128 {SHOWN} "
 
 
 @pytest.fixture(scope="module")

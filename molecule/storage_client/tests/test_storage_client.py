@@ -18,7 +18,7 @@ def test_tools(host, command):
 
 
 def test_multipath_leaves_volumes_alone(host):
-    """multipath itself reads our rule: a device of a volume is refused by name, a disk of another kind is not."""
+    """What multipath makes of its files has our rule among those that it refuses."""
     host.run_expect([0], "apt-get install --yes --quiet --no-install-recommends multipath-tools")
     shown = host.check_output("/usr/sbin/multipath -t 2> /dev/null")
     blacklist = shown[shown.index("blacklist {") : shown.index("}", shown.index("blacklist {"))]
@@ -26,7 +26,7 @@ def test_multipath_leaves_volumes_alone(host):
 
 
 def test_service_follows_the_kernel(host):
-    """iscsid runs where the kernel has iSCSI, and is not tried where it has not."""
+    """The daemon runs where the kernel has iSCSI, and is not tried where it has not."""
     has = host.run("modprobe --dry-run --quiet iscsi_tcp || test -d /sys/class/iscsi_transport").rc == 0
     assert host.service("iscsid").is_running == has
     assert host.run("systemctl is-failed iscsid").rc != 0

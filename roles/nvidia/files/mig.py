@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gpu  # the file beside this one
+sys.dont_write_bytecode = True  # removal would leave it behind
+
+import gpu  # noqa: E402 - the file beside this one, after the line above
 
 ANSWERS_WITH_NOTHING = ("no gpu instances found", "no mig-enabled devices found")
 

@@ -18,6 +18,9 @@ CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect":
 TIMEOUTS = {"controlPlaneComponentHealthCheck": "6m0s", "etcdAPICall": "4m0s", "kubeletHealthCheck": "6m0s", "kubernetesAPICall": "2m0s"}
 """Longer than kubeadm's own: machines that join at the same time wait for each other's etcd member."""
 
+SHARED_DISK = {"memory.available": "100Mi", "nodefs.available": "1%", "nodefs.inodesFree": "1%", "imagefs.available": "1%"}
+"""Where pods are evicted on a machine whose disk belongs to others too: they fill it, and evictions would not empty it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -212,7 +215,7 @@ def upgrade(cluster: Cluster, member: Member) -> list[dict[str, Any]]:
         The cluster with the version it shall have, and the machine.
     """
     shared = {"ignorePreflightErrors": sorted(member.ignored), "imagePullPolicy": "IfNotPresent"}
-    apply = {"kubernetesVersion": f"v{cluster.version}", "forceUpgrade": True, "certificateRenewal": True, **shared}
+    apply = {"kubernetesVersion": f"v{cluster.version}", "certificateRenewal": True, **shared}
     return [{"apiVersion": API, "kind": "UpgradeConfiguration", "apply": apply, "node": shared, "timeouts": TIMEOUTS}]
 
 
@@ -245,7 +248,7 @@ def admission(text: str) -> Admission:
     return Admission(token, ca_hash, key)
 
 
-def kubelet(reserved: Mapping[str, str], cgroup_driver: str, legacy_cgroups: bool, swap_stays: bool) -> list[dict[str, Any]]:
+def kubelet(reserved: Mapping[str, str], cgroup_driver: str, legacy_cgroups: bool, shared: bool) -> list[dict[str, Any]]:
     """The kubelet's settings of one machine, on top of those that the cluster shares.
 
     Parameters
@@ -256,8 +259,8 @@ def kubelet(reserved: Mapping[str, str], cgroup_driver: str, legacy_cgroups: boo
         ``systemd`` or ``cgroupfs``.
     legacy_cgroups:
         Whether the machine has control groups of version 1 only.
-    swap_stays:
-        Whether the machine cannot turn its swap off, because it shares the kernel.
+    shared:
+        Whether it is a container, which has kernel, swap and disk in common with its host and other machines.
     """
     document: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -266,8 +269,8 @@ def kubelet(reserved: Mapping[str, str], cgroup_driver: str, legacy_cgroups: boo
     }
     if legacy_cgroups:
         document["failCgroupV1"] = False
-    if swap_stays:
-        document["failSwapOn"] = False
+    if shared:
+        document |= {"failSwapOn": False, "evictionHard": SHARED_DISK, "imageGCHighThresholdPercent": 100}
     document["systemReserved"] = dict(reserved)
     document["enforceNodeAllocatable"] = ["pods"]
     return [document]

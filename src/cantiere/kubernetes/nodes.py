@@ -13,6 +13,9 @@ from typing import Any
 from cantiere.kubernetes.kubeadm import taint
 
 NOTE = "cantiere/labels-and-taints"
+DRAINED = "cantiere/drained"
+"""The note of an upgrade that has drained a node; one that was killed leaves it."""
+CORDON = "node.kubernetes.io/unschedulable"
 VARIABLES = ("inventory_hostname", "kubernetes_node_name", "kubernetes_labels", "kubernetes_taints")
 """The variables of a machine that are read here."""
 
@@ -87,4 +90,7 @@ def _patch(node: Mapping[str, Any], labels: Mapping[str, str], taints: Sequence[
         patch.setdefault("metadata", {})["annotations"] = {NOTE: text}
     if sorted(there, key=_identity) != sorted(after, key=_identity):
         patch["spec"] = {"taints": after}
+    if DRAINED in meta.get("annotations", {}):
+        patch.setdefault("metadata", {}).setdefault("annotations", {})[DRAINED] = None
+        patch.setdefault("spec", {}).update({"unschedulable": None, "taints": [item for item in after if item["key"] != CORDON]})
     return patch

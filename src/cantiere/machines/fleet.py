@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 from cantiere import supply
@@ -108,7 +109,7 @@ class Fleet:
         digests = {}
         for machine in placed:
             mine = roles.roles_of(machine, context)
-            digests[machine.name] = roles.digests(mine, roles.variables(machine, context), {role: folder_digest(role) for role in mine})
+            digests[machine.name] = roles.digests(mine, roles.variables(machine, context), self._sources(machine, mine))
         return FleetWanted(
             name=self.site.prefix,
             machines=tuple(placed),
@@ -127,7 +128,7 @@ class Fleet:
         for machine in placed:
             mine = roles.roles_of(machine, replace(context, leader=machine.name))  # any of them may become the leader
             given = roles.variables(machine, context)
-            found = roles.digests(mine, given, {role: folder_digest(role) for role in mine})
+            found = roles.digests(mine, given, self._sources(machine, mine))
             yield machine, given | {f"{role}_digest": digest for role, digest in found.items()}
 
     def observe(self, patience: float = 0.0) -> tuple[FleetWanted, FleetSeen]:
@@ -147,6 +148,11 @@ class Fleet:
         missing = frozenset(supply.missing(self.artifacts(), self.site, ARCHITECTURE))
         return self.wanted(placed, cluster), FleetSeen(missing, self.provider.prepared(), seen, converged, cluster)
 
+    def _sources(self, machine: Machine, mine: Sequence[str]) -> dict[str, str]:
+        """Role to the digest of its folder and of the site's variables that it may read."""
+        folder = self.site.file.parent / "group_vars"
+        return {role: folder_digest(role) + group_digest(folder, wanted.groups_of(machine), role) for role in mine}
+
     def _up(self, machine: Machine, seen: Mapping[str, MachineSeen]) -> bool:
         if not self.provider.makes_machines:
             return machine.name in self.ssh.pinned()
@@ -162,6 +168,27 @@ def _converged(found: Probed) -> Converged:
         digests={role: manifest.digest for role, manifest in found.manifests.items()},
         drift={role: manifest.drift for role, manifest in found.manifests.items() if manifest.drift},
     )
+
+
+def group_digest(folder: Path, groups: Sequence[str], role: str) -> str:
+    """Digest of the site's variables for a role: ``group_vars/<group>/<role>.yml``, and files that are named after no role.
+
+    Parameters
+    ----------
+    folder:
+        The site's ``group_vars``.
+    groups:
+        The machine's groups.
+    role:
+        The role.
+    """
+    found = hashlib.sha256()
+    others = {path.name for path in (REPOSITORY / "roles").iterdir()} - {role}
+    for group in ("all", *groups):
+        for path in (*sorted((folder / group).glob("*.y*ml")), folder / f"{group}.yml"):
+            if path.is_file() and path.stem not in others:
+                found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 @cache

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
-from pathlib import PurePath
 
 from cantiere.errors import Problem
 from cantiere.machines.model import Machine
@@ -16,12 +14,12 @@ def fingerprint(key: str) -> str:
     words = key.split()
     try:
         blob = base64.b64decode(words[1], validate=True)
-    except (IndexError, binascii.Error):
+    except (IndexError, ValueError):
         return ""
     return f"{words[0]} SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
 
 
-def changed(machine: Machine, pinned: str, shown: str, known_hosts: PurePath) -> Problem:
+def changed(machine: Machine, pinned: str, shown: str, known_hosts: str) -> Problem:
     """What to say where a machine shows another host key than the one that is pinned.
 
     Parameters
@@ -31,7 +29,7 @@ def changed(machine: Machine, pinned: str, shown: str, known_hosts: PurePath) ->
     pinned, shown:
         Both keys; ``shown`` is ``""`` where the machine could not be asked again.
     known_hosts:
-        The file that pins it.
+        Path of the file that pins it.
     """
     now = fingerprint(shown) or "it did not tell which"
     message = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
 from typing import Any, Protocol
 
 from cantiere.errors import Problem
@@ -216,21 +215,20 @@ def _notes(machine: Machine, facts: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _clocks(there: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Clocks that surely differ by more than they may, measuring errors allowed for."""
-    if not there:
-        return
-    remedy = "start time synchronisation there (`timedatectl set-ntp true`) and wait for it"
-    middle = median(facts["skew"] for facts in there.values())
-    error = max(facts["skew_error"] for facts in there.values())
-    if len(there) > 1 and abs(middle) > SKEW + error:
+    """Clocks that surely differ by more than they may, measuring errors allowed for: from those of most machines, else from ours."""
+    skews = sorted(facts["skew"] for facts in there.values())
+    error = max((facts["skew_error"] for facts in there.values()), default=0.0)
+    middle = skews[(len(skews) - 1) // 2] if skews else 0.0
+    agreed = len(skews) > 1 and 2 * sum(abs(skew - middle) <= SKEW + error for skew in skews) > len(skews)
+    if agreed and abs(middle) > SKEW + error:
         what = f"this machine's clock is {abs(middle):.1f} s {'behind' if middle > 0 else 'ahead of'} that of most machines"
         yield Problem("machine.clock", what, "set this machine's clock right first (`timedatectl set-ntp true`)", path="clock")
-    reference = middle if len(there) > 2 else 0.0
+    reference, whose = (middle, "most machines'") if agreed else (0.0, "this machine's")
+    remedy = "start time synchronisation there (`timedatectl set-ntp true`) and wait for it"
     for name, facts in there.items():
         apart = facts["skew"] - reference
         if abs(apart) > SKEW + facts["skew_error"]:
-            other = "most other machines'" if len(there) > 2 else "this machine's"
-            yield _problem(name, "clock", f"has a clock that is {abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} {other}", remedy)
+            yield _problem(name, "clock", f"has a clock that is {abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} {whose}", remedy)
 
 
 def _twins(there: Mapping[str, Mapping[str, Any]], fact: str) -> Iterator[Problem]:

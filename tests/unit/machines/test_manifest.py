@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils import basic
+from ansible.module_utils.testing import patch_module_args
 
 from support.modules import helper, module, parameters
 
@@ -243,3 +245,19 @@ def test_refusals_have_a_remedy(converge: Converge, given: dict[str, Any], said:
     """What cannot be done is said with what to do about it."""
     with pytest.raises(RUN.Refusal, match=f"(?s){said}.*remedy: "):
         converge(**given)
+
+
+def test_answer_to_ansible_shows_no_content(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    """Neither the answer, nor the invocation in it, nor the machine's journal holds a file's content."""
+    journal: list[object] = []
+    monkeypatch.setattr(basic.syslog, "syslog", lambda *said: journal.append(said))
+    if basic.has_journal:
+        monkeypatch.setattr(basic.journal, "send", lambda *said, **more: journal.append((said, more)))
+    secret = {"path": str(root / "token"), "content": "hunter-3", "secret": True}
+    arguments = {"role": "never-converged", "files": [secret], "_ansible_check_mode": True, "_ansible_diff": True}
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        MODULE.main()
+    printed = capsys.readouterr().out
+    answer = json.loads(printed)
+    assert answer["changes"] == [f"file {root}/token made"] and answer["invocation"]["module_args"]["role"] == "never-converged"
+    assert "hunter" not in printed and journal == []

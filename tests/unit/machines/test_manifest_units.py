@@ -50,6 +50,7 @@ def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
     monkeypatch.setattr(PROBE, "systemd", lambda: True)
     monkeypatch.setattr(PROBE, "units", system.units)
     monkeypatch.setattr(UNITS, "systemctl", system.systemctl)
+    monkeypatch.setattr(UNITS, "MOMENT", 0)
     monkeypatch.setattr(UNITS, "journal", lambda names: "its last words")
     monkeypatch.setattr(PATHS, "owner_ids", lambda run, item: [PATHS.os.getuid(), PATHS.os.getgid()])
     monkeypatch.setattr(RUN.os, "fchown", lambda *_: None)

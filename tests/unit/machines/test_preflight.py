@@ -122,6 +122,13 @@ def test_two_machines_within_reach_of_ours_may_be_too_far_from_each_other() -> N
     assert [problem.path for problem in errors] == ["w-3"]
 
 
+def test_where_no_two_machines_agree_ours_is_the_measure() -> None:
+    for skews, wrong in (((0.0, 60.0), ["w-2"]), ((0.1, 60.0, 120.0), ["w-2", "w-3"])):
+        found = {f"w-{number}": looked(f"w-{number}", skew=skew) for number, skew in enumerate(skews, 1)}
+        errors, _ = check([machine(name) for name in found], found)
+        assert [problem.path for problem in errors] == wrong
+
+
 def test_our_own_clock_is_named_where_all_machines_agree_against_it() -> None:
     names = ("w-1", "w-2", "w-3")
     errors, _ = check([machine(name) for name in names], {name: looked(name, skew=-60.0) for name in names})

@@ -87,10 +87,10 @@ def test_the_fingerprint_is_that_of_openssh(tmp_path: Path) -> None:
 
 
 def test_a_changed_key_is_told_with_both_fingerprints_and_the_remedy(tmp_path: Path) -> None:
-    problem = changed(machine("one"), KEYS["one"], KEYS["two"], tmp_path / "known_hosts")
+    problem = changed(machine("one"), KEYS["one"], KEYS["two"], f"{tmp_path}/known_hosts")
     assert fingerprint(KEYS["one"]) in problem.message and fingerprint(KEYS["two"]) in problem.message
     assert f"ssh-keygen -R one -f {tmp_path}/known_hosts" in problem.remedy
-    listed = changed(machine("one", host_key=KEYS["one"]), KEYS["one"], "", tmp_path / "known_hosts")
+    listed = changed(machine("one", host_key=KEYS["one"]), KEYS["one"], "", f"{tmp_path}/known_hosts")
     assert "host_key" in listed.remedy and "did not tell" in listed.message
 
 

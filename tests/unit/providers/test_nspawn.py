@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cantiere.errors import CantiereError
 from cantiere.machines.model import Machine
 from cantiere.providers.nspawn import Nspawn, host, images, rim
 from cantiere.providers.nspawn.cgroups import Cgroups, Layout, layout
-from cantiere.providers.nspawn.disk import READY, REMOVING, Disk, Spec, public_key
+from cantiere.providers.nspawn.disk import READY, REMOVING, Disk, Spec, public_key, resolver
 from cantiere.providers.nspawn.launch import command
 from cantiere.providers.nspawn.network import Network
 
@@ -154,14 +155,28 @@ def test_folder_of_a_machine(tmp_path: Path) -> None:
     assert disk.spec() == SPEC
     key = disk.host_key()
     assert key.startswith("ssh-ed25519 ") and disk.host_key() == key == public_key(disk.folder / "ssh_host_ed25519_key")
+    umask = os.umask(0o077)
     disk.fill(replace(SPEC, host_key=key), "ssh-ed25519 CLIENT")
+    os.umask(umask)
     assert (disk.upper / "etc/hostname").read_text() == "m\n"
     assert "10.141.0.11 m\n" in (disk.upper / "etc/hosts").read_text()
     assert (disk.upper / "etc/ssh/ssh_host_ed25519_key").stat().st_mode & 0o777 == 0o600
     assert (disk.upper / "root/.ssh").stat().st_mode & 0o777 == 0o700
+    assert (disk.upper / "etc/hosts").stat().st_mode & 0o777 == 0o644
+    assert disk.upper.stat().st_mode & 0o777 == 0o755
     assert (disk.upper / "etc").stat().st_mode & 0o777 == 0o755
     disk.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_resolver_of_machines(tmp_path: Path) -> None:
+    """A server on the host's own loopback cannot be reached from a machine: what stands behind it is taken."""
+    stub, real = tmp_path / "stub", tmp_path / "real"
+    stub.write_text("nameserver 127.0.0.53\n")
+    assert resolver([stub, real]) == "nameserver 127.0.0.53\n"
+    real.write_text("nameserver 192.0.2.1\n")
+    assert resolver([stub, real]) == "nameserver 192.0.2.1\n"
+    assert resolver([tmp_path / "none"]) == ""
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"name": "m"}', "[]"])

@@ -28,7 +28,7 @@ def test_topology(repository: Path) -> None:
     assert set(texts(drawing, "name")) == {
         "iam", "origin", "national-cache", "site-cache", "store", "software", "pool", "hub", "monitoring"
     }  # fmt: skip
-    assert "platform · cantiere.nodes.Platform" in texts(drawing, "type")
+    assert "platform · cantiere.nodes.Platform on 1 × control, 2 × worker" in texts(drawing, "type")
     assert sorted(set(texts(drawing, "label"))) == ["cache", "issuer", "queue", "software", "source", "store"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,14 @@ from cantiere.machines.model import Machine, MachineSeen
 from cantiere.machines.probe import Probed
 from cantiere.machines.ssh import AT_ONCE, Ssh
 from cantiere.machines.survey import survey
-from cantiere.providers.base import Log
+from cantiere.providers.base import Log, Provider
 from cantiere.providers.hosts.listing import Host, read
 from cantiere.providers.hosts.placement import Placement
 
 KNOCK_SECONDS = 3.0
 
 
-class Hosts:
+class Hosts(Provider):
     """The listed machines of a site.
 
     Parameters
@@ -180,6 +181,8 @@ class Hosts:
         for name in self.hosts:
             self.ssh.disconnect(name)
         self.ssh.config.unlink(missing_ok=True)
+        with suppress(OSError):  # gone, or a connection is just ending
+            self.ssh.sockets.rmdir()
         self.placement.clear()
 
     def _find(self, missing: Sequence[Machine], placed: Mapping[str, str], wanted: set[str]) -> tuple[dict[str, str], list[Problem]]:

@@ -145,7 +145,7 @@ class Cgroups:
 
     def supervisor(self) -> int:
         """The process outside the machine that holds it, or 0 where the machine does not run."""
-        root = self.where.unified or next(iter(self.where.legacy.values()))
+        root = self.where.unified or Path("/")
         for file in (root / self.name / "supervisor" / "cgroup.procs", root / self.name / "cgroup.procs"):
             try:
                 for number in file.read_text(encoding="utf-8").split():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ DATA: Mapping[str, str] = {
     "local-path": "/var/local-path",
 }
 """Folders of the machine that are kept on the host's file system: an overlay cannot lie on an overlay, and a database wants no layers."""
-FOLDER_MODES: Mapping[str, int] = {"etc": 0o755, "etc/ssh": 0o755, "root": 0o700, "root/.ssh": 0o700}
+RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
+FOLDER_MODES: Mapping[str, int] = {"": 0o755, "etc": 0o755, "etc/ssh": 0o755, "root": 0o700, "root/.ssh": 0o700}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,11 @@ class Disk:
             Public key that may log in as root.
         """
         for folder in (self.root, self.upper, self.work):
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         for name in DATA:
-            (self.folder / "data" / name).mkdir(mode=0o700 if name == "etcd" else 0o755, parents=True, exist_ok=True)
+            data = self.folder / "data" / name
+            data.mkdir(parents=True, exist_ok=True)
+            data.chmod(0o700 if name == "etcd" else 0o755)
         for name, mode in FOLDER_MODES.items():
             folder = self.upper / name
             folder.mkdir(exist_ok=True)
@@ -121,13 +124,14 @@ class Disk:
             "etc/hostname": (f"{spec.name}\n", 0o644),
             "etc/hosts": (f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{spec.address} {spec.name}\n", 0o644),
             "etc/machine-id": (f"{uuid.uuid4().hex}\n", 0o444),
-            "etc/resolv.conf": (Path("/etc/resolv.conf").read_text(encoding="utf-8"), 0o644),
+            "etc/resolv.conf": (resolver(), 0o644),
             "etc/ssh/ssh_host_ed25519_key": (private, 0o600),
             "etc/ssh/ssh_host_ed25519_key.pub": (f"{spec.host_key}\n", 0o644),
             "root/.ssh/authorized_keys": (f"{client_key}\n", 0o600),
         }
         for name, (text, mode) in files.items():
             write_atomic(self.upper / name, text, mode)
+            (self.upper / name).chmod(mode)
 
     def remove(self) -> None:
         """Remove everything, the specification last, so that a kill leaves a machine that is still known."""
@@ -140,6 +144,21 @@ class Disk:
                 path.unlink()
         self.file.unlink(missing_ok=True)
         self.folder.rmdir()
+
+
+def resolver(files: Sequence[Path] = RESOLVERS) -> str:
+    """The host's ``resolv.conf`` for machines: the first that names a server other than the host's own, which no machine can reach.
+
+    Parameters
+    ----------
+    files:
+        Where it may be, the usual place first.
+    """
+    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+    for text in texts:
+        if any(line.startswith("nameserver") and not line.split()[1].startswith(("127.", "::1")) for line in text.splitlines()):
+            return text
+    return texts[0] if texts else ""
 
 
 def new_key() -> str:

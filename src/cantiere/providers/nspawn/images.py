@@ -179,6 +179,8 @@ def _lowest(layer: Layer, work: Path, lock: int, log: Callable[[str], None]) -> 
         file = root / name
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+        file.chmod(0o644)
+        file.parent.chmod(0o755)
     for unit in MASKED:
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
     keys = root.glob("etc/ssh/ssh_host_*")

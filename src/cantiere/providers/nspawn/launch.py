@@ -64,7 +64,7 @@ def command(spec: Spec, disk: Disk, network: Network, namespace: Path) -> list[s
         "--register=no",
         "--keep-unit",
         f"--directory={disk.root}",
-        f"--machine={network.namespace(spec.name)}",
+        f"--machine={network.label(spec.name)}",
         f"--hostname={spec.name}",
         f"--network-namespace-path={namespace}",
         "--resolv-conf=off",

@@ -46,8 +46,8 @@ class Network:
         return str(self.subnet.network_address + 1)
 
     def namespace(self, name: str) -> str:
-        """Name of a machine's network namespace, and of the machine on the host: systemd-nspawn takes no underscore."""
-        return f"{self.prefix}-{name}".replace("_", "-")
+        """Name of a machine's network namespace."""
+        return f"{self.prefix}-{name}"
 
     def label(self, name: str) -> str:
         """What the container manager calls a machine: the same, in letters that a host name may have."""

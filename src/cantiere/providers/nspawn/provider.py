@@ -111,8 +111,11 @@ class Nspawn(Provider):
         return found
 
     def digest(self, machine: Machine) -> str:
-        """Digest of image, address, limits and shared folders."""
-        parts = [self.layers[-1].digest, machine.address, _limits(machine), self.shared]
+        """Digest of the image's name and release, address, limits and shared folders.
+
+        The image's packages are left out: roles converge those, and a new image need not replace machines that are up to date.
+        """
+        parts = [self.layers[-1].name, self.layers[-1].release, machine.address, _limits(machine), self.shared]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def prepared(self) -> bool:

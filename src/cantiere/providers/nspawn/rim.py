@@ -80,7 +80,8 @@ def present(parameters: Mapping[str, Any], names: list[str], log: Callable[[str]
         raise PreflightError(problems)
     seen = source.observe()
     missing = [machine for machine in placed if machine.name not in seen or seen[machine.name].state != "running"]
-    changes = [f"{'start' if machine.name in seen else 'create'} {machine.name}" for machine in missing]
+    stopped = {name for name, one in seen.items() if one.state == "stopped"}
+    changes = [f"{'start' if machine.name in stopped else 'create'} {machine.name}" for machine in missing]
     if parameters.get("check"):
         return changes
     if not source.prepared():
