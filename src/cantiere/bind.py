@@ -30,11 +30,8 @@ def bind(facility: Facility, facts: Facts, subnet: str, bind_address: str) -> Pr
     addresses: dict[str, str] = {}
     network = ipaddress.IPv4Network(subnet)
     scaling = 0
-    for index, node in enumerate(facility.nodes):
-        service = SERVICES.get(node.type)
-        if service is None:
-            continue
-        mine = service.containers(node, facts)
+    for index, node in enumerate(node for node in facility.nodes if node.type in SERVICES):
+        mine = SERVICES[node.type].containers(node, facts)
         containers.extend(mine)
         plain = [c.name for c in mine if not NUMBERED.search(c.name)]
         numbered = {c.name: int(match.group(1)) for c in mine if (match := NUMBERED.search(c.name))}

@@ -175,4 +175,6 @@ def _forget(workspace: Workspace, images: bool) -> None:
     """Remove the site's state folder, and the sample data where images go too."""
     if images:
         shutil.rmtree(workspace.samples_folder.parent, ignore_errors=True)
+    if workspace.fleet:
+        workspace.fleet.ssh.close()
     shutil.rmtree(workspace.site.state_dir, ignore_errors=True)

@@ -153,7 +153,7 @@ def test_power_cut_and_replacement(cluster: Cluster) -> None:
     holder = next(
         name for name, row in cluster.machines().items() if "control-plane" in row["roles"] and ADDRESS in cluster.ssh(name, "ip -4 addr")
     )
-    provider = provider_of(sites.load(sites.find("nspawn")))
+    provider = provider_of(sites.load(sites.find("nspawn")), {})
     assert cluster.api.answers()
     provider.stop(holder, power_cut=True)
     began = time.monotonic()

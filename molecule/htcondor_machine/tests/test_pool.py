@@ -117,6 +117,10 @@ def test_the_queue_outlives_a_restart(at: Hosts, name: str) -> None:
     host = at(pool[1])
     user = User(host, pool, "good")
     job = cluster(user.submit("lasting", 5))
+    end = time.monotonic() + 30
+    while user.state(job) == "5":  # held until its files are in the spool
+        assert time.monotonic() < end, "the job's files did not arrive"
+        time.sleep(1)
     restarted = host.run("systemctl restart condor.service")
     assert restarted.rc == 0, restarted.stderr
     end = time.monotonic() + 60

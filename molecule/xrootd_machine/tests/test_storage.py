@@ -105,7 +105,7 @@ def test_what_is_cached_is_read_without_its_origin(at: Hosts, checksums: dict[st
 def test_only_members_join_the_redirector(at: Hosts) -> None:
     log = at("redirector").file("/etc/xrootd/xrootd.cfg").content_string
     assert [line for line in log.splitlines() if line.startswith("cms.allow")] == [
-        f"cms.allow host {name}.{DOMAIN}" for name in ("east", "west")
+        f"cms.allow host {name}.{DOMAIN}" for name in ("redirector", "east", "west")
     ]
 
 

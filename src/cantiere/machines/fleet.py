@@ -55,7 +55,8 @@ class Fleet:
     @cached_property
     def provider(self) -> Provider:
         """Where the machines come from."""
-        return provider_of(self.site)
+        pools = self.facility.of_type(wanted.POOL)
+        return provider_of(self.site, {pool.name: tuple(pool.filters.get("machine", ())) for pool in pools})
 
     @cached_property
     def ssh(self) -> Ssh:
@@ -154,10 +155,12 @@ class Fleet:
         return {role: folder_digest(role) + group_digest(folder, wanted.groups_of(machine), role) for role in mine}
 
     def _up(self, machine: Machine, seen: Mapping[str, MachineSeen]) -> bool:
+        """Whether a machine is to be asked: it runs, and its host key is pinned."""
+        pinned = self.ssh.pinned().get(machine.name)
         if not self.provider.makes_machines:
-            return machine.name in self.ssh.pinned()
+            return pinned is not None
         found = seen.get(machine.name)
-        return found is not None and found.state == "running"
+        return found is not None and found.state == "running" and pinned == machine.host_key
 
 
 def _converged(found: Probed) -> Converged:

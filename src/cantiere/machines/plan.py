@@ -184,6 +184,11 @@ def refusals(wanted: FleetWanted, seen: FleetSeen) -> list[Problem]:
                 path="cluster",
             )
         )
+    problems += [
+        Problem("machine.silent", f"{name}: {found.why}", "mend it, replace it (`up --replace`), or take it out of the template", path=name)
+        for name, found in sorted(seen.converged.items())
+        if not found.reachable and name not in wanted.replace
+    ]
     here = _version(wanted.version)
     for name, node in sorted(seen.cluster.nodes.items()):
         found = _version(node.version)

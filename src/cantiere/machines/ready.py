@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from cantiere.errors import PreflightError
-from cantiere.machines import preflight, wanted
+from cantiere.machines import wanted
 from cantiere.machines.fleet import Fleet
-from cantiere.machines.probe import probe
 from cantiere.machines.stages import connect
+from cantiere.providers.hosts import Hosts
 
 
 def check(fleet: Fleet) -> None:
@@ -19,16 +19,9 @@ def check(fleet: Fleet) -> None:
     PreflightError
         All that is wrong, each with a remedy.
     """
-    problems = fleet.provider.check(wanted.machines(fleet.facility))
-    if problems:
-        raise PreflightError(problems)
-    if fleet.provider.makes_machines:
-        return
-    problems = connect(fleet)
-    placed = fleet.machines()
-    reached = [machine for machine in placed if machine.name in fleet.ssh.pinned()]
-    found, warnings = preflight.check(reached, probe(fleet.ssh, reached))
+    asked, provider = wanted.machines(fleet.facility), fleet.provider
+    problems, warnings = provider.preflight(asked) if isinstance(provider, Hosts) else (provider.check(asked), [])
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if problems or found:
-        raise PreflightError([*problems, *found])
+    if problems or (problems := connect(fleet)):
+        raise PreflightError(problems)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +38,7 @@ class Ssh:
         self.known_hosts = folder / "known_hosts"
         self._pinning = threading.Lock()
         short = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-        self.sockets = Path("/run/cantiere") / short  # a socket's path may have 107 bytes
+        self.sockets = _runtime() / short  # a socket's path may have 107 bytes
 
     def write(self, machines: Iterable[Machine]) -> None:
         """Write the configuration for these machines; host keys that the provider knows replace what was pinned."""
@@ -156,6 +159,12 @@ class Ssh:
         if self.config.is_file():
             subprocess.run(["ssh", "-F", str(self.config), "-O", "exit", name], capture_output=True, stdin=subprocess.DEVNULL, check=False)
 
+    def close(self) -> None:
+        """End all shared connections, and remove their folder."""
+        for name in self.pinned():
+            self.disconnect(name)
+        shutil.rmtree(self.sockets, ignore_errors=True)
+
     def _block(self, machine: Machine) -> str:
         options = {
             "HostName": machine.address,
@@ -182,6 +191,13 @@ class Ssh:
         text = "".join(f"{name} {key}\n" for name, key in sorted(pinned.items()))
         if not self.known_hosts.is_file() or self.known_hosts.read_text(encoding="utf-8") != text:
             write_atomic(self.known_hosts, text)
+
+
+def _runtime() -> Path:
+    """Folder of sockets: the system's own for root, else the user's."""
+    if os.geteuid() == 0:
+        return Path("/run/cantiere")
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"cantiere-{os.geteuid()}"
 
 
 def scan(machine: Machine) -> str:

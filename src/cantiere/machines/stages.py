@@ -55,6 +55,8 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     check:
         Only tell.
     """
+    if problems := [] if check else connect(fleet):
+        raise CantiereError(problems)
     wanted, seen = fleet.observe()
     refuse(wanted, seen)
     plan = build(wanted, seen)
@@ -68,21 +70,14 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     if problems:
         raise CantiereError(problems)
     wanted, seen = fleet.observe(patience=API_PATIENCE)
-    silent = [
-        Problem("machine.unreachable", found.why, f"see `./cantiere ssh {name}`", path=name)
-        for name, found in seen.converged.items()
-        if not found.reachable
-    ]
-    if silent:
-        raise CantiereError(silent)
     wanted = replace(wanted, replace=frozenset())
     refuse(wanted, seen)
     return Done(steps, gates(build(wanted, seen), wanted))
 
 
 def connect(fleet: Fleet) -> list[Problem]:
-    """Write the SSH configuration of all machines and pin their host keys."""
-    placed = fleet.machines()
+    """Write the SSH configuration of the machines that are there, and pin their host keys."""
+    placed = [machine for machine in fleet.machines() if machine.host_key or not fleet.provider.makes_machines]
     fleet.ssh.write(placed)
     return fleet.ssh.pin(placed)
 

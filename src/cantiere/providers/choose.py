@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from cantiere.model import Condition
 from cantiere.providers.base import Provider
 from cantiere.site import Site
 
 
-def provider_of(site: Site) -> Provider:
+def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]]) -> Provider:
     """The provider of a site's machines.
+
+    Parameters
+    ----------
+    site:
+        Its file names the provider.
+    filters:
+        Pool to the node filter of its machines.
 
     Raises
     ------
@@ -17,7 +27,7 @@ def provider_of(site: Site) -> Provider:
     if site.provider["type"] == "hosts":
         from cantiere.providers.hosts import Hosts
 
-        return Hosts(site.prefix, site.state_dir, site.provider)
+        return Hosts(site.prefix, site.state_dir, site.provider, site.file, filters)
     from cantiere.providers.nspawn import Nspawn
 
     return Nspawn(site.prefix, site.state_dir, site.provider)

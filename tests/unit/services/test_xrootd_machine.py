@@ -64,6 +64,7 @@ def test_a_redirector_and_its_members() -> None:
     assert lines(REDIRECTOR, "all.role", "all.manager", "cms.allow", "xrd.protocol") == [
         "all.role manager",
         "all.manager redirector.storage.internal:1213",
+        "cms.allow host redirector.storage.internal",
         "cms.allow host east.storage.internal",
         "cms.allow host west.example.org",
     ]
