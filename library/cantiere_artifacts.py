@@ -328,18 +328,17 @@ def load(item, images, memory, received, check, changes, lacking):
         if not check:
             if images.problem:
                 raise Refused(f"containerd cannot be asked: {images.problem}; start it before images are imported")
-            folder = os.path.join(os.path.dirname(MEMORY), "incoming")
-            archive = os.path.join(folder, f"{item['sha256']}.tar")
+            fetched = os.path.join(os.path.dirname(MEMORY), "incoming", f"{item['sha256']}.tar")
             try:
-                if not bring(item, archive, received):
-                    lacking.append(
-                        {"sha256": item["sha256"], "sources": [item["archive"], *item["sources"]], "what": item["references"][0]}
-                    )
+                archive = near(item, received)
+                if not archive and not bring(item, fetched, received):
+                    places = [item["archive"], *item["sources"]]
+                    lacking.append({"sha256": item["sha256"], "sources": places, "what": item["references"][0]})
                     return
-                images.load(archive, item["references"])
+                images.load(archive or fetched, item["references"])
             finally:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(archive)
+                    os.unlink(fetched)
         changes.append(f"images {', '.join(item['references'])}")
     if not check:
         for reference in item["references"]:

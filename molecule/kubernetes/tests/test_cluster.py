@@ -49,11 +49,11 @@ def web(host):
 def test_nodes(host):
     """Both are ready, with the labels and taints of their variables."""
     nodes = {item["metadata"]["name"]: item for item in json.loads(host.check_output(KUBECTL + "get nodes --output json"))["items"]}
-    assert sorted(nodes) == ["control", "worker"]
+    assert sorted(nodes) == ["control", "node"]
     for node in nodes.values():
         assert {"type": "Ready", "status": "True"}.items() <= next(c for c in node["status"]["conditions"] if c["type"] == "Ready").items()
-    assert {"pool": "small", "example.org/kind": "y"}.items() <= nodes["worker"]["metadata"]["labels"].items()
-    assert nodes["worker"]["spec"]["taints"] == [{"key": "reserved", "value": "yes", "effect": "PreferNoSchedule"}]
+    assert {"pool": "small", "example.org/kind": "y"}.items() <= nodes["node"]["metadata"]["labels"].items()
+    assert nodes["node"]["spec"]["taints"] == [{"key": "reserved", "value": "yes", "effect": "PreferNoSchedule"}]
     assert [taint["key"] for taint in nodes["control"]["spec"]["taints"]] == ["node-role.kubernetes.io/control-plane"]
 
 
@@ -77,7 +77,7 @@ def test_memory_limit(host, web):
 def test_dns_is_on_both_machines(host):
     """The pods of the DNS do not stay together on the machine that was first."""
     where = KUBECTL + "get pods --namespace kube-system --selector k8s-app=kube-dns --output jsonpath={.items[*].spec.nodeName}"
-    assert set(host.check_output(where).split()) == {"control", "worker"}
+    assert set(host.check_output(where).split()) == {"control", "node"}
 
 
 def test_no_secret_is_left(host):

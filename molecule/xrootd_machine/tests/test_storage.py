@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,18 +14,19 @@ import testinfra
 
 DOMAIN = "storage.internal"
 MEBIBYTES = 8
+RUN = secrets.token_hex(4)
 LEVELS = ("east", "redirector", "cache")
 LIMITS = "XRD_CONNECTIONWINDOW=10 XRD_CONNECTIONRETRY=2 XRD_REQUESTTIMEOUT=30 XRD_STREAMTIMEOUT=20 XRD_STREAMERRORWINDOW=20"
 """Seconds: without them a client waits for minutes for a server that is gone."""
 
 HTTPS = """
 import http.client, pathlib, ssl, sys
-headers = {"Authorization": "Bearer " + pathlib.Path("/srv/test/tokens", name).read_text() for name in sys.argv[2:]}
+headers = {"Authorization": "Bearer " + pathlib.Path("/srv/test/tokens", name).read_text() for name in sys.argv[3:]}
 connection = http.client.HTTPSConnection(sys.argv[1], 8443, timeout=30, context=ssl.create_default_context())
-connection.request("GET", "/store/of-east", headers=headers)
+connection.request("GET", sys.argv[2], headers=headers)
 print(connection.getresponse().status)
 """
-"""Prints the status of a request to a host, with a token where one is named."""
+"""Prints the status of a request to a host for a path, with a token where one is named."""
 
 Hosts = Callable[[str], Any]
 
@@ -37,23 +39,23 @@ def at() -> Hosts:
 
 
 @pytest.fixture(scope="session")
-def checksums(at: Hosts) -> Iterator[dict[str, str]]:
-    """One file on each origin that the other has not, and their checksums."""
+def checksums(at: Hosts) -> dict[str, str]:
+    """One file on each origin that the other has not, and their checksums; a cache keeps what it has, so their names are new."""
     found = {}
     for name in ("east", "west"):
-        folder = "/srv/xrootd/data/store"
+        file = f"/srv/xrootd/data/store/of-{name}-{RUN}"
         made = at(name).run(
-            f"install -d -o xrootd -g xrootd {folder} && head -c {MEBIBYTES}M /dev/urandom > {folder}/of-{name} && "
-            f"chown xrootd:xrootd {folder}/of-{name} && sha256sum < {folder}/of-{name}"
+            f"install -d -o xrootd -g xrootd /srv/xrootd/data/store && head -c {MEBIBYTES}M /dev/urandom > {file} && "
+            f"chown xrootd:xrootd {file} && sha256sum < {file}"
         )
         assert made.rc == 0, made.stderr
-        found[f"of-{name}"] = made.stdout.split()[0]
-    yield found
+        found[name] = made.stdout.split()[0]
+    return found
 
 
-def read(at: Hosts, level: str, file: str, token: str = "good") -> Any:
-    """Read a file as a user on the redirector's machine, who has a token and no certificate; prints its checksum."""
-    url = f"roots://{level}.{DOMAIN}:1094//store/{file}"
+def read(at: Hosts, level: str, origin: str, token: str = "good") -> Any:
+    """Read an origin's file as a user on the redirector's machine, who has a token and no certificate; prints its checksum."""
+    url = f"roots://{level}.{DOMAIN}:1094//store/of-{origin}-{RUN}"
     command = (
         f"env X509_CERT_DIR=/etc/grid-security/certificates XrdSecPROTOCOL=ztn {LIMITS} "
         + (f"BEARER_TOKEN_FILE=/srv/test/tokens/{token} " if token else "")
@@ -65,37 +67,37 @@ def read(at: Hosts, level: str, file: str, token: str = "good") -> Any:
     return host.run("runuser -u nobody -- sh -c " + shlex.quote(command.replace("/srv/test/tokens/", "/srv/test/mine/")))
 
 
-@pytest.mark.parametrize("file", ["of-east", "of-west"])
+@pytest.mark.parametrize("origin", ["east", "west"])
 @pytest.mark.parametrize("level", ["redirector", "cache"])
-def test_every_file_is_read_by_token(at: Hosts, checksums: dict[str, str], level: str, file: str) -> None:
-    got = read(at, level, file)
+def test_every_file_is_read_by_token(at: Hosts, checksums: dict[str, str], level: str, origin: str) -> None:
+    got = read(at, level, origin)
     assert got.rc == 0, got.stderr
-    assert got.stdout.split()[0] == checksums[file]
+    assert got.stdout.split()[0] == checksums[origin]
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("token", ["", "expired", "other-audience", "other-key", "other-path"])
 def test_nobody_else_reads(at: Hosts, checksums: dict[str, str], level: str, token: str) -> None:
-    got = read(at, level, "of-east", token)
+    got = read(at, level, "east", token)
     assert got.rc != 0, got.stdout
 
 
 @pytest.mark.parametrize("level", ["east", "cache"])
 @pytest.mark.parametrize(("token", "status"), [("good", "200"), ("", "403"), ("expired", "403")])
 def test_https(at: Hosts, checksums: dict[str, str], level: str, token: str, status: str) -> None:
-    got = at("redirector").run(f"python3 -c {shlex.quote(HTTPS)} {level}.{DOMAIN} {token}")
+    got = at("redirector").run(f"python3 -c {shlex.quote(HTTPS)} {level}.{DOMAIN} /store/of-east-{RUN} {token}")
     assert got.stdout.strip() == status, got.stderr
 
 
 def test_what_is_cached_is_read_without_its_origin(at: Hosts, checksums: dict[str, str]) -> None:
-    assert read(at, "cache", "of-west").rc == 0
+    assert read(at, "cache", "west").rc == 0
     for name in ("east", "west", "redirector"):
         at(name).run("systemctl stop xrootd@cantiere.service")
     try:
         began = time.monotonic()
-        got = read(at, "cache", "of-west")
+        got = read(at, "cache", "west")
         assert got.rc == 0, got.stderr
-        assert got.stdout.split()[0] == checksums["of-west"]
+        assert got.stdout.split()[0] == checksums["west"]
         assert time.monotonic() - began < 60
     finally:
         for name in ("east", "west", "redirector"):

@@ -10,6 +10,8 @@ from typing import Any
 
 from cantiere.kubernetes.text import toml
 
+DROP_INS = "/etc/containerd/conf.d/*.toml"
+"""What other roles add, for example the runtime of GPU nodes."""
 SOCKET = "/run/containerd/containerd.sock"
 REGISTRIES = "/etc/containerd/certs.d"
 CNI_BINARIES = "/opt/cni/bin"
@@ -40,6 +42,7 @@ def config(pause_image: str, systemd_cgroup: bool, restrict_oom_score: bool, run
     runtime["containerd"] = {"runtimes": {"runc": {"runtime_type": "io.containerd.runc.v2", "options": options}}}
     return {
         "version": 3,
+        "imports": [DROP_INS],
         "root": "/var/lib/containerd",
         "state": "/run/containerd",
         "grpc": {"address": SOCKET},

@@ -13,7 +13,7 @@ from cantiere import supply
 from cantiere.errors import Problem, TemplateError
 from cantiere.machines import nodes, roles, wanted
 from cantiere.machines.model import Machine, MachineSeen
-from cantiere.machines.plan import ClusterSeen, Converged, FleetSeen, FleetWanted, leader_of
+from cantiere.machines.plan import Converged, FleetSeen, FleetWanted, leader_of
 from cantiere.machines.probe import Probed, probe
 from cantiere.machines.ssh import Ssh
 from cantiere.model import Facility
@@ -103,9 +103,8 @@ class Fleet:
         found = {name: supply.placed([name], self.site, ARCHITECTURE) for name in there}
         return roles.Context(placed, self.network, self.version(), leader, found)
 
-    def wanted(self, placed: Sequence[Machine], cluster: ClusterSeen) -> FleetWanted:
-        """What should be there."""
-        leader = leader_of(placed, cluster)
+    def wanted(self, placed: Sequence[Machine], leader: str) -> FleetWanted:
+        """What should be there, with steps for the whole cluster done on one of its machines."""
         context = self.context(placed, leader)
         digests = {}
         for machine in placed:
@@ -147,7 +146,9 @@ class Fleet:
         controls = [machine for machine in up if machine.controls and converged[machine.name].reachable]
         cluster = nodes.await_api(self.ssh, controls, patience)
         missing = frozenset(supply.missing(self.artifacts(), self.site, ARCHITECTURE))
-        return self.wanted(placed, cluster), FleetSeen(missing, self.provider.prepared(), seen, converged, cluster)
+        return self.wanted(placed, leader_of(placed, cluster, converged)), FleetSeen(
+            missing, self.provider.prepared(), seen, converged, cluster
+        )
 
     def _sources(self, machine: Machine, mine: Sequence[str]) -> dict[str, str]:
         """Role to the digest of its folder and of the site's variables that it may read."""

@@ -10,6 +10,9 @@ from cantiere.machines.model import Machine, MachineSeen
 from cantiere.machines.wanted import in_cluster
 from cantiere.plan.definition import Action, Kind, Plan, Step, waiting_order
 
+CLUSTER_ROLE = "kube_network"
+"""The role that is converged on one control-plane machine for the whole cluster."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSeen:
@@ -361,7 +364,7 @@ def gates(plan: Plan, wanted: FleetWanted) -> dict[str, list[str]]:
             join(step.name, GATES[step.action])
     if any(step.kind in (Kind.CLUSTER, Kind.NODE) for step in plan.steps):
         join(wanted.leader, "kubernetes_nodes")
-    if any(step.kind in (Kind.CLUSTER, Kind.NODE) or "kube_network" in step.parts for step in plan.steps):
+    if any(step.kind in (Kind.CLUSTER, Kind.NODE) or CLUSTER_ROLE in step.parts for step in plan.steps):
         join(wanted.leader, "first_control_plane")
     return found
 
@@ -370,8 +373,12 @@ GATES: Mapping[Action, str] = {Action.CREATE: "kubernetes_join", Action.UPGRADE:
 """What else is done to nodes (labels, taints, new pods allowed) is done for all of them from the leader."""
 
 
-def leader_of(machines: Sequence[Machine], cluster: ClusterSeen) -> str:
-    """The control-plane machine on which steps for the whole cluster are done: the first that is ready, else the first."""
+def leader_of(machines: Sequence[Machine], cluster: ClusterSeen, converged: Mapping[str, Converged]) -> str:
+    """The control-plane machine on which steps for the whole cluster are done.
+
+    The first that is ready, and of several one that has done them before; where none is ready, the first.
+    """
     controls = [machine.name for machine in machines if machine.controls]
     ready = [name for name in controls if (node := cluster.nodes.get(name)) and node.ready]
-    return (ready or controls or [""])[0]
+    before = [name for name in ready if name in converged and CLUSTER_ROLE in converged[name].digests]
+    return (before or ready or controls or [""])[0]

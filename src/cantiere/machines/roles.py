@@ -67,8 +67,11 @@ def variables(machine: Machine, context: Context) -> dict[str, Any]:
     found: dict[str, Any] = {
         "base_hostname": machine.name,
         "base_firewall_trusted": [*trusted, *pods],
-        "base_firewall_ports": [{"port": API_PORT, "protocol": "tcp", "from": []}] if machine.controls else [],
     }
+    if machine.controls:
+        found["base_firewall_ports"] = [{"port": API_PORT, "protocol": "tcp", "from": []}]
+    if "gpu" in machine.roles:
+        found["nvidia_gpus"] = machine.needs.get("num_gpus", 0)
     if in_cluster(machine):
         found |= _cluster(machine, context)
     return found

@@ -112,6 +112,6 @@ def remove(fleet: Fleet, store: StateStore, log: Callable[[str], None], report: 
         placed = {machine.name: machine for machine in fleet.machines()}
         for name in seen.machines:
             fleet.ssh.disconnect(name)
-        wanted = fleet.wanted(tuple(placed.values()), seen.cluster)
+        wanted = fleet.wanted(tuple(placed.values()), "")
         walk(plan, Apply(fleet, store, state, wanted, seen, log), MACHINES_AT_ONCE, report)
     return Done(tuple(str(step) for step in plan.steps))

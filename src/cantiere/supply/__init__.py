@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def _ensure(wanted: Item, site: Supplied, log: Log, root: Path) -> Stored:
     if found := _found(wanted, site, root):
         return found
     way = ways(wanted, site)[0]
-    if site.artifacts == "auto" and way == "upstream" and not download.answers(_address(wanted)):
+    if site.artifacts == "auto" and way == "upstream" and not _reachable(wanted):
         way = "build"
     if way == "build":
         return _build(wanted, site, log, root)
@@ -148,10 +149,10 @@ def _ensure(wanted: Item, site: Supplied, log: Log, root: Path) -> Stored:
     return store.make(wanted, way, maker, log, root)
 
 
-def _address(wanted: Item) -> str:
+def _reachable(wanted: Item) -> bool:
     if wanted.kind == "image":
-        return f"https://{wanted.references[0].partition('/')[0]}"
-    return str(next(iter(wanted.entry["upstream"]["files"].values()))["url"])
+        return bool(shutil.which("skopeo")) and download.answers(f"https://{wanted.references[0].partition('/')[0]}")
+    return download.answers(str(next(iter(wanted.entry["upstream"]["files"].values()))["url"]))
 
 
 def _build(wanted: Item, site: Supplied, log: Log, root: Path) -> Stored:

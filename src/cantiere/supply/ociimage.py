@@ -213,7 +213,7 @@ def pull(item: Item, folder: Path, log: Log) -> list[Made]:
     Parameters
     ----------
     item:
-        Its ``upstream`` holds digests by reference (without its tag), version and architecture.
+        Its ``upstream`` holds digests by image (a reference without its tag) and version: of the list that names all architectures.
     folder:
         Takes an archive for each name.
     log:
@@ -229,7 +229,7 @@ def pull(item: Item, folder: Path, log: Log) -> list[Made]:
             Problem(
                 "artifact.unpinned",
                 f"{item.name} {item.version} for {item.arch}: no digest of its registry's images is pinned, so upstream is refused",
-                "pin upstream.digests (by image, version and architecture) in the site's artifacts_file, or choose build or mirror",
+                "pin upstream.digests (by image and version) in the site's artifacts_file, or choose build or mirror",
                 Location(str(PINS)),
                 item.name,
             )
@@ -246,7 +246,7 @@ def pull(item: Item, folder: Path, log: Log) -> list[Made]:
     made = []
     for reference in item.references:
         name = reference.rpartition(":")[0]
-        digest = item.entry["upstream"]["digests"][name][item.version][item.arch]
+        digest = item.entry["upstream"]["digests"][name][item.version]
         archive = f"{name.rpartition('/')[2]}.tar"
         log(f"{item.name}: {reference}")
         command = ["skopeo", "copy", "--override-os", "linux", "--override-arch", item.arch]
@@ -268,4 +268,4 @@ def pull(item: Item, folder: Path, log: Log) -> list[Made]:
 def pinned(item: Item) -> bool:
     """Whether every name of an image has the digest pinned by which ``upstream`` fetches it."""
     digests = item.entry.get("upstream", {}).get("digests", {})
-    return all(digests.get(name.rpartition(":")[0], {}).get(item.version, {}).get(item.arch) for name in item.references)
+    return all(digests.get(name.rpartition(":")[0], {}).get(item.version) for name in item.references)

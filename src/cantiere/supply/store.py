@@ -155,7 +155,7 @@ def make(item: Item, supply: str, maker: Callable[[Path], Sequence[Made]], log: 
             return found
         unfinished = f".new-{folder.name}-"
         for left in folder.parent.glob(f"{unfinished}*"):  # of a run that was killed
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)
         new = Path(tempfile.mkdtemp(prefix=unfinished, dir=folder.parent))
         try:
             record = _record(item, supply, new, maker(new))

@@ -116,7 +116,9 @@ def test_what_is_not_there_is_refused(name: str, arch: str) -> None:
         (Anywhere("mirror", "/srv/mirror"), "tools-image", ("mirror",)),
         (Anywhere("auto", "/srv/mirror"), "etcd", ("mirror",)),
         (Anywhere("auto"), "etcd", ("upstream", "build")),
-        (Anywhere("auto"), "pause-image", ("build",)),
+        (Anywhere("auto"), "pause-image", ("upstream", "build")),
+        (Anywhere("auto"), "kube-router-image", ("build",)),
+        (Anywhere("upstream"), "kube-router-image", ("upstream",)),
     ],
 )
 def test_ways(site: Anywhere, name: str, ways: tuple[str, ...]) -> None:

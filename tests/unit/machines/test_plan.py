@@ -175,9 +175,15 @@ def test_refusals() -> None:
 
 def test_leader_is_ready_where_one_is() -> None:
     cluster = ClusterSeen(True, True, {"control-1": node("a", ready=False), "control-2": node("b")})
-    assert leader_of([CONTROL, SECOND, WORKER], cluster) == "control-2"
-    assert leader_of([CONTROL, SECOND, WORKER], ClusterSeen()) == "control-1"
-    assert leader_of([WORKER], ClusterSeen()) == ""
+    assert leader_of([CONTROL, SECOND, WORKER], cluster, {}) == "control-2"
+    assert leader_of([CONTROL, SECOND, WORKER], ClusterSeen(), {}) == "control-1"
+    assert leader_of([WORKER], ClusterSeen(), {}) == ""
+
+
+def test_leader_stays_where_it_was() -> None:
+    cluster = ClusterSeen(True, True, {"control-1": node("a"), "control-2": node("b")})
+    assert leader_of([CONTROL, SECOND], cluster, {}) == "control-1"
+    assert leader_of([CONTROL, SECOND], cluster, {"control-2": Converged(True, digests={"kube_network": "1"})}) == "control-2"
 
 
 def test_removal_is_the_reverse() -> None:

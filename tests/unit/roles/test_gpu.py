@@ -5,11 +5,19 @@ The printed texts are samples of NVIDIA's MIG user guide; no GPU takes part in t
 
 from __future__ import annotations
 
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from cantiere import gpu
+from support.tree import REPOSITORY
 
 A100 = gpu.Gpu(0, "NVIDIA A100-SXM4-40GB", 40960, "Enabled", "Enabled")
 H100 = gpu.Gpu(1, "NVIDIA H100 80GB HBM3", 81559, "Disabled", "Disabled")
@@ -231,3 +239,44 @@ def test_converge_gives_up() -> None:
     card = Card("Disabled")
     with pytest.raises(ValueError, match="still differ"):
         gpu.converge(lambda command: card.run(command) if "--query-gpu" in command[1] else "", {"all": ["7g.40gb"]})
+
+
+SMI = """#!/bin/sh
+case "$*" in
+  --query-gpu=*) echo "0, NVIDIA A100-SXM4-40GB, 40960, $MODE, $MODE" ;;
+  "mig -lgi") if [ "$MODE" = Enabled ]; then cat table; else echo "No MIG-enabled devices found."; exit 6; fi ;;
+  -L) cat list ;;
+  *) echo "$*: In use by another client"; exit 19 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "verb", "layout", "code", "words"),
+    [
+        ("Enabled", "plan", {"0": ["3g.20gb", "3g.20gb"]}, 0, "[]"),
+        ("Enabled", "apply", {"0": ["3g.20gb", "3g.20gb"]}, 0, "[]"),
+        ("Disabled", "plan", {"0": ["7g.40gb"]}, 0, "nvidia-smi -i 0 -mig 1"),
+        ("Enabled", "apply", {"0": ["7g.40gb"]}, 1, "In use by another client"),
+        ("Enabled", "apply", {"3": []}, 1, "names GPU 3"),
+    ],
+)
+def test_program(tmp_path: Path, mode: str, verb: str, layout: dict[str, list[str]], code: int, words: str) -> None:
+    """The machine's program, with an ``nvidia-smi`` that prints what the guide prints: answers on stdout, problems with code 1."""
+    shutil.copy(REPOSITORY / "roles" / "nvidia" / "files" / "mig.py", tmp_path)
+    shutil.copy(REPOSITORY / "src" / "cantiere" / "gpu.py", tmp_path)
+    devices = LIST.partition("GPU 1")[0] if mode == "Enabled" else LIST.splitlines()[0]
+    for name, text in {"nvidia-smi": SMI, "table": TWO_THREES, "list": devices, "layout.json": json.dumps(layout)}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MODE": mode}
+    argv = [sys.executable, "mig.py", verb, "layout.json"]
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, words in (done.stderr if code else done.stdout)) == (code, True), done
+    assert not (tmp_path / "__pycache__").exists()
+
+
+@pytest.mark.parametrize("path", ["src/cantiere/gpu.py", "roles/nvidia/files/mig.py"])
+def test_machines_may_have_an_older_python(path: str) -> None:
+    """What is copied to machines is written in the Python of RHEL 9."""
+    ast.parse((REPOSITORY / path).read_text(encoding="utf-8"), feature_version=(3, 9))
