@@ -17,6 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTEST_NOTHING_COLLECTED = 5
 CANTIERE = (sys.executable, "-m", "cantiere")
+PLUGINS = ("action", "callback", "filter", "inventory")
 MOLECULES = frozenset({"base", "containerd", "storage_client", "squid", "virtual_address"})
 """Roles whose scenario every run of ``--system`` has; ``--full`` has all."""
 
@@ -124,7 +125,7 @@ def checks() -> list[Check]:
     python = (sys.executable, "-m")
     code = [
         str(path)
-        for path in ("src", "tests", "bench", "library", "filter_plugins", "inventory_plugins", "callback_plugins")
+        for path in ("src", "tests", "molecule", "bench", "library", "module_utils", *(f"{kind}_plugins" for kind in PLUGINS))
         if (REPOSITORY / path).is_dir()
     ]
     tests = [path for path in ("tests/unit", "tests/golden", "tests/repo") if (REPOSITORY / path).is_dir()]

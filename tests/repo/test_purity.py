@@ -23,6 +23,7 @@ PURE = (
     "engine_labels",
     "tosca/*",
     "services/*",
+    "kubernetes/*",
     "plan/definition",
     "plan/build",
     *MACHINES,

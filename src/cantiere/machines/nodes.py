@@ -14,6 +14,8 @@ from cantiere.machines.ssh import Ssh
 
 ADMIN = "/etc/kubernetes/admin.conf"
 KUBECTL = f"kubectl --kubeconfig {ADMIN} --request-timeout=10s"
+MEMBER = "/etc/kubernetes/cantiere/member"
+"""What a machine has once it is a whole member of the cluster; one that was begun and not ended is begun again."""
 NO_CLUSTER = 3
 DRAIN_SECONDS = 300
 POLL_SECONDS = 1.0
@@ -29,7 +31,7 @@ def see(ssh: Ssh, controls: Sequence[Machine]) -> ClusterSeen:
     controls:
         The control-plane machines that are up.
     """
-    ask = f"test -f {ADMIN} || exit {NO_CLUSTER}; {KUBECTL} get nodes -o json"
+    ask = f"test -f {MEMBER} || exit {NO_CLUSTER}; {KUBECTL} get nodes -o json"
     found = Ssh.each(controls, lambda machine: ssh.run(machine.name, ask, timeout=40))
     answers = [done.stdout for done in found.values() if done.returncode == 0]
     exists = any(done.returncode not in (NO_CLUSTER, 255, 124) for done in found.values())

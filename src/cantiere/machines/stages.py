@@ -18,7 +18,7 @@ API_PATIENCE = 120.0
 
 def plan_of(fleet: Fleet) -> Plan:
     """The plan of a fleet, from what is seen now."""
-    wanted, seen = fleet.observe()
+    wanted, seen = fleet.observe(patience=API_PATIENCE)
     refuse(wanted, seen)
     return build(wanted, seen)
 
@@ -57,7 +57,7 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     """
     if problems := [] if check else connect(fleet):
         raise CantiereError(problems)
-    wanted, seen = fleet.observe()
+    wanted, seen = fleet.observe(patience=API_PATIENCE)
     refuse(wanted, seen)
     plan = build(wanted, seen)
     part = plan.part(Stage.PROVIDER)

@@ -17,6 +17,9 @@ RESERVED_MEMORY = 1 << 30
 
 LEAST_MEMORY = 256 << 20
 CONFIGURATION = "/etc/condor/config.d/10-facility.conf"
+FOREIGN = "/etc/condor/config.d/00-htcondor-9.0.config"
+"""The package's own settings; the pool's come in their place, as in the image."""
+
 DROP_IN = "/etc/systemd/system/condor.service.d/cantiere.conf"
 LIBEXEC = "/usr/libexec/cantiere"
 PROGRAMS = ("clean-slot", "credmon.py", "job-wrapper", "probe", "scitokens-account.py")
@@ -138,7 +141,7 @@ def manifest(given: Mapping[str, Any], facts: Mapping[str, Any], texts: Mapping[
     Returns
     -------
     dict
-        ``users``, ``directories``, ``files``, ``links`` and ``units``.
+        ``users``, ``directories``, ``files``, ``links``, ``absent`` and ``units``.
     """
     roles = ordered(given["roles"])
     files: list[dict[str, Any]] = [
@@ -162,6 +165,7 @@ def manifest(given: Mapping[str, Any], facts: Mapping[str, Any], texts: Mapping[
         "directories": folders,
         "files": [*files, *held],
         "links": [] if facts["os_family"] == "Debian" else [{"path": htcondor.TRUST_BUNDLE, "target": BUNDLES[facts["os_family"]]}],
+        "absent": [FOREIGN],
         "units": [{"name": "condor.service", "restart_on": watched}],
     }
 
