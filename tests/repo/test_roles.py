@@ -35,6 +35,7 @@ TASKS = {
     "images",
     "init",
     "join",
+    "join_machine",
     "nodes",
     "upgrade",
     "upgrade_machine",

@@ -121,8 +121,9 @@ def _syntax(error: Exception, text: str, name: str, problems: Problems) -> None:
     if not isinstance(error, MarkedYAMLError) or mark is None:
         problems.error("document.syntax", "The document is not YAML.", "Correct it.", Point(name))
         return
-    place = Point(name, mark.line, mark.column)
     lines = text.split("\n")
+    last = len(text.splitlines()) - 1  # the parser may mean the end, one line below the last
+    place = Point(name, mark.line, mark.column) if mark.line <= last else Point(name, max(last, 0), 0)
     line = lines[mark.line] if mark.line < len(lines) else ""
     if line[mark.column : mark.column + 1] == "\t" or line[: len(line) - len(line.lstrip())].count("\t"):
         problems.error("document.tab", "A tab is used for indentation.", "Indent with spaces.", Point(name, mark.line, line.index("\t")))
