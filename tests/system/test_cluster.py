@@ -19,6 +19,8 @@ import pytest
 import yaml
 
 from cantiere import site as sites
+from cantiere import supply
+from cantiere.machines.fleet import ARCHITECTURE, CLUSTER_ARTIFACTS
 from cantiere.providers.choose import provider_of
 from support.host import Host
 from support.tree import REPOSITORY
@@ -87,6 +89,9 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(cantiere: Any) -> Iterator[Cluster]:
     cantiere.run("down", *SITE)
+    began = time.monotonic()
+    supply.ensure(CLUSTER_ARTIFACTS, sites.load(sites.find("nspawn")), ARCHITECTURE, lambda line: None)
+    print(f"\n  artifacts: {time.monotonic() - began:.1f} s")
     before = Host.look()
     made = Cluster(cantiere)
     yield made

@@ -209,13 +209,15 @@ def join(cluster: Cluster, member: Member, admission: Admission) -> list[dict[st
 def upgrade(cluster: Cluster, member: Member) -> list[dict[str, Any]]:
     """The document for ``kubeadm upgrade apply`` and ``kubeadm upgrade node``.
 
+    Certificates are renewed apart, where they end soon: renewing all of them would restart etcd too, for minutes on each machine.
+
     Parameters
     ----------
     cluster, member:
         The cluster with the version it shall have, and the machine.
     """
-    shared = {"ignorePreflightErrors": sorted(member.ignored), "imagePullPolicy": "IfNotPresent"}
-    apply = {"kubernetesVersion": f"v{cluster.version}", "certificateRenewal": True, **shared}
+    shared = {"ignorePreflightErrors": sorted(member.ignored), "imagePullPolicy": "IfNotPresent", "certificateRenewal": False}
+    apply = {"kubernetesVersion": f"v{cluster.version}", **shared}
     return [{"apiVersion": API, "kind": "UpgradeConfiguration", "apply": apply, "node": shared, "timeouts": TIMEOUTS}]
 
 

@@ -197,10 +197,12 @@ def group_digest(folder: Path, groups: Sequence[str], role: str) -> str:
 
 @cache
 def folder_digest(role: str) -> str:
-    """Digest of a role's folder: tasks, templates, variables and files that decide what it does."""
+    """Digest of all files of the repository that decide what a role makes: its folder, and what its filters call."""
     folder = REPOSITORY / "roles" / role
+    mine = [path for path in folder.rglob("*") if path.name != "README.md" and path.parent.name != "meta"]
+    others = [path for pattern in roles.MADE_FROM.get(role, ()) for path in REPOSITORY.glob(pattern)]
     found = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "README.md" and path.parent.name != "meta":
-            found.update(str(path.relative_to(folder)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted({*mine, *others}):
+        if path.is_file() and path.suffix != ".pyc":
+            found.update(str(path.relative_to(REPOSITORY)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()

@@ -15,6 +15,20 @@ BARE = {"storage": "storage_client", "gpu": "nvidia", "nfs-server": "nfs_server"
 """What a machine does beside the cluster, and the role that makes it."""
 HTCONDOR = "htcondor-"
 XROOTD = "xrootd-"
+_KUBERNETES = ("src/cantiere/kubernetes/*.py",)
+MADE_FROM: Mapping[str, tuple[str, ...]] = {
+    "base": ("src/cantiere/accounts.py",),
+    "containerd": _KUBERNETES,
+    "kubernetes": _KUBERNETES,
+    "virtual_address": _KUBERNETES,
+    "kube_network": _KUBERNETES,
+    "etcd_backup": _KUBERNETES,
+    "nvidia": ("src/cantiere/gpu.py", "src/cantiere/package_sources.py"),
+    "cvmfs_client": ("src/cantiere/cvmfs_client.py", "src/cantiere/package_sources.py"),
+    "htcondor_machine": ("src/cantiere/services/htcondor*.py", "src/cantiere/image_files.py", "images/htcondor/**/*"),
+    "xrootd_machine": ("src/cantiere/services/xrootd*.py", "src/cantiere/image_files.py", "images/xrootd/**/*"),
+}
+"""Role to the files of the repository, beside its own folder, that decide what it makes."""
 HIGHEST_PRIORITY = 150
 PROGRAMS = "/usr/local/bin"
 CNI_PLUGINS = "/opt/cni/bin"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cantiere.machines.roles import Context, digests, programs, roles_of, variables
+from cantiere.machines.roles import MADE_FROM, Context, digests, programs, roles_of, variables
 from cantiere.machines.wanted import Network, check, endpoint, machines, network_of
 from cantiere.tosca.compile import load
 
@@ -109,3 +109,8 @@ def test_programs_have_paths_of_the_machine() -> None:
             "sources": ["/store/kubernetes"],
         }
     ]
+
+
+def test_what_roles_are_made_from_exists(repository: Path) -> None:
+    missing = [pattern for patterns in MADE_FROM.values() for pattern in patterns if not list(repository.glob(pattern))]
+    assert missing == []
