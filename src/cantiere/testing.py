@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PYTEST_NOTHING_COLLECTED = 5
 CANTIERE = (sys.executable, "-m", "cantiere")
 PLUGINS = ("action", "callback", "filter", "inventory")
-MOLECULES = frozenset({"base", "containerd", "storage_client", "squid", "virtual_address"})
+MOLECULES = frozenset({"base", "container_engine", "containerd", "storage_client", "squid", "virtual_address"})
 """Roles whose scenario every run of ``--system`` has; ``--full`` has all."""
 
 EXAMPLES = """\

@@ -211,6 +211,10 @@ def _containers_of(options: argparse.Namespace) -> tuple[Workspace, list[str]]:
     from cantiere.workspace import open_applied
 
     workspace, _ = open_applied(options.site)
+    if workspace.fleet:
+        name = workspace.site.name
+        remedy = f"use `./cantiere kubectl --site {name}` for pods, `./cantiere ssh --site {name}` for machines"
+        raise CantiereError(Problem("service.cluster", f"site {name!r} has no containers on this machine", remedy, path=options.service))
     containers = workspace.project.containers
     names = [c.name for c in containers if c.name == options.service] or [c.name for c in containers if c.service == options.service]
     if not names:

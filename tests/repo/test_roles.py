@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.tree import files, load, name, roles
+from support.tree import REPOSITORY, files, load, name, roles
 
 ROLES = {path.name: path for path in roles()}
 NEEDED = {
@@ -44,6 +44,8 @@ TASKS = {
     "restore",
     "spread",
 }
+ON_THE_CONTROLLER = {"compose", "machines"}
+"""Roles that make a facility from the controller: scenarios of ``tests/system`` raise one."""
 LISTS = ("import_tasks", "include_tasks", "include_role", "import_role")
 
 
@@ -61,6 +63,16 @@ def test_shape(role: str) -> None:
     assert not missing, f"roles/{role} lacks {missing}; a role has {sorted(NEEDED)} (README.md: python -m cantiere.docs)"
     strange = sorted(path.name for path in (ROLES[role] / "tasks").glob("*.yml") if path.stem not in TASKS)
     assert not strange, f"roles/{role}/tasks has {strange}; a tasks file is one of {sorted(TASKS)}"
+
+
+@pytest.mark.parametrize("role", sorted(ROLES.keys() - ON_THE_CONTROLLER))
+def test_scenario(role: str) -> None:
+    """A role has a molecule scenario that converges it on machines."""
+    scenario = REPOSITORY / "molecule" / role
+    shared = load(REPOSITORY / ".config" / "molecule" / "config.yml")["scenario"]
+    sequence = (shared | load(scenario / "molecule.yml").get("scenario", {}))["test_sequence"]
+    assert {"check", "converge", "idempotence", "verify"} <= set(sequence), f"molecule/{role}/molecule.yml leaves steps out: {sequence}"
+    assert list((scenario / "tests").glob("test_*.py")), f"molecule/{role}/tests has no test"
 
 
 @pytest.mark.parametrize("role", ROLES)

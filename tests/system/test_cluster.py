@@ -28,8 +28,7 @@ from support.tree import REPOSITORY
 SITE = ("--site", "nspawn")
 ADDRESS = "10.138.0.250"
 SEED = 20361
-MOMENTS = 3
-LONGEST = 75.0
+LONGEST = 60.0
 BACK_SECONDS = 5.0
 NEXT = "1.36.4"
 
@@ -105,10 +104,11 @@ def ready(machines: dict[str, dict[str, Any]]) -> list[str]:
     return sorted(name for name, row in machines.items() if row["node"] == "Ready" and row["schedulable"])
 
 
-def test_killed_from_nothing(cluster: Cluster) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.full)])
+def test_killed_from_nothing(cluster: Cluster, kills: int) -> None:
     """`up` from nothing is killed at random moments; the last one ends in a whole cluster."""
-    moments = random.Random(SEED)
-    for number in range(MOMENTS):
+    moments = random.Random(SEED + kills)
+    for number in range(kills):
         process = cluster.cantiere.start("up", *SITE)
         moment = moments.uniform(3.0, LONGEST)
         try:
