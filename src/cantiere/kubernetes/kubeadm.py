@@ -216,7 +216,8 @@ def upgrade(cluster: Cluster, member: Member) -> list[dict[str, Any]]:
     cluster, member:
         The cluster with the version it shall have, and the machine.
     """
-    shared = {"ignorePreflightErrors": sorted(member.ignored), "imagePullPolicy": "IfNotPresent", "certificateRenewal": False}
+    shared: dict[str, Any] = {"ignorePreflightErrors": sorted(member.ignored), "imagePullPolicy": "IfNotPresent"}
+    shared |= {"certificateRenewal": False, "etcdUpgrade": True}
     apply = {"kubernetesVersion": f"v{cluster.version}", **shared}
     return [{"apiVersion": API, "kind": "UpgradeConfiguration", "apply": apply, "node": shared, "timeouts": TIMEOUTS}]
 

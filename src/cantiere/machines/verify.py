@@ -120,7 +120,7 @@ class Trial:
         shared = self.fleet.site.provider.get("shared") or []
         workers = [machine.name for machine in self.machines if not machine.controls] or [self.machines[0].name]
         first, second = (workers[0], workers[-1]) if shared else (workers[0], workers[0])
-        folder = f"{shared[0]}/cantiere-verify" if shared else "/var/local-path/cantiere-verify"
+        folder = str(self.fleet.site.state_dir / shared[0] / "cantiere-verify") if shared else "/var/local-path/cantiere-verify"
         written = f"written {time.time():.0f}"
         self.kubectl("apply -f -", trial.volume(folder))
         self._holder(first)

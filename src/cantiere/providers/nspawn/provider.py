@@ -40,7 +40,7 @@ class Nspawn(Provider):
         The site's state folder; disks are in ``machines`` below it, the log-in key in ``ssh``.
     options:
         The site's ``provider``: ``subnet`` in CIDR notation; ``image`` of ``artifacts.yaml``; ``shared``, a list of host folders that
-        every machine sees at the same path.
+        every machine sees at the same path, where a relative one lies below ``state_dir`` and is made.
     """
 
     makes_machines = True
@@ -52,7 +52,9 @@ class Nspawn(Provider):
         self.state_dir = state_dir
         self.key = state_dir / "ssh" / "id_ed25519"
         self.layers = images.layers(str(options.get("image", IMAGE)))
-        self.shared = tuple(str(path) for path in options.get("shared", ()))
+        given = [str(path) for path in options.get("shared", ())]
+        self.shared = tuple(str(state_dir / path) for path in given)
+        self.made = tuple(state_dir / path for path in given if not Path(path).is_absolute())
         self.network = Network(prefix, ipaddress.IPv4Network(str(options["subnet"])))
 
     def place(self, wanted: Sequence[Machine]) -> tuple[tuple[Machine, ...], list[Problem]]:
@@ -96,7 +98,7 @@ class Nspawn(Provider):
         found += [
             Problem("nspawn.shared", f"there is no folder {path} to share", "make it, or leave it out of the site's provider")
             for path in self.shared
-            if not Path(path).is_dir()
+            if not Path(path).is_dir() and Path(path) not in self.made
         ]
         for machine in wanted:
             if not NAME.fullmatch(machine.name):
@@ -121,7 +123,7 @@ class Nspawn(Provider):
     def prepared(self) -> bool:
         """Whether image, key, settings and network are there."""
         return (
-            all(layer.folder.is_dir() for layer in self.layers)
+            all(folder.is_dir() for folder in (*(layer.folder for layer in self.layers), *self.made))
             and not host.missing_programs()
             and self.key.is_file()
             and host.is_set_up(self.prefix)
@@ -133,6 +135,8 @@ class Nspawn(Provider):
         host.install(log)
         images.build(self.layers, log)
         with locked(self.own / "lock"):
+            for folder in self.made:
+                folder.mkdir(parents=True, exist_ok=True)
             if not self.key.is_file():
                 write_atomic(self.key, new_key())
                 write_atomic(self.key.with_suffix(".pub"), public_key(self.key) + "\n", 0o644)
