@@ -32,6 +32,7 @@ TASKS = {
     "podman",
     "docker",
     "leave",
+    "restart",
     "images",
     "init",
     "join",

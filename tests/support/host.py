@@ -33,7 +33,7 @@ class Host:
                 "nft tables": _lines("nft", "list", "tables"),
                 "control groups": groups,
                 "settings": frozenset(f"{name}={Path('/proc/sys', name).read_text().strip()}" for name in settings),
-                "processes": frozenset(line for line in _lines("pgrep", "-a", "systemd-nspawn")),
+                "processes": frozenset(line for line in _lines("pgrep", "-a", "systemd-nspawn") if "<defunct>" not in line),
             }
         )
 
