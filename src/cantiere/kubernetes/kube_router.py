@@ -67,6 +67,7 @@ def arguments(service_subnet: str, overlay: str, mtu: int) -> list[str]:
         f"--auto-mtu={'false' if mtu else 'true'}",
         *tunnels,
         f"--service-cluster-ip-range={service_subnet}",
+        "--iptables-sync-period=10s",  # a pod whose event was missed is let through, or not, soon and not after minutes
         f"--health-port={HEALTH_PORT}",
         "--v=1",
     ]
