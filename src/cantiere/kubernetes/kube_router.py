@@ -67,7 +67,9 @@ def arguments(service_subnet: str, overlay: str, mtu: int) -> list[str]:
         f"--auto-mtu={'false' if mtu else 'true'}",
         *tunnels,
         f"--service-cluster-ip-range={service_subnet}",
-        "--iptables-sync-period=10s",  # a pod whose event was missed is let through, or not, soon and not after minutes
+        # a node that has joined counts as one of the cluster's only from the next round: until then pods there are reached under the
+        # address of the sender's machine, which no policy knows
+        "--routes-sync-period=10s",
         f"--health-port={HEALTH_PORT}",
         "--v=1",
     ]

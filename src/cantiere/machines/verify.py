@@ -17,7 +17,7 @@ from cantiere.verify.result import Result, StepFailed, require, summary
 
 ROLLOUT_SECONDS = 120
 HTTP_SECONDS = 3
-POLICY_SECONDS = 180.0
+POLICY_SECONDS = 45.0
 FOUNDATIONS = ("ready", "pods")
 """Steps that the others build on."""
 
