@@ -149,15 +149,7 @@ def _role(role: Path, level: int) -> list[str]:
             continue
         text = spec.get("description", [])
         lines += [f"{spec['short_description']}.", "", *([text] if isinstance(text, str) else text), ""]
-        rows = [
-            (
-                f"`{name}`",
-                kind(option),
-                "required" if option.get("required") else code(option.get("default")),
-                _text(option.get("description")),
-            )
-            for name, option in spec.get("options", {}).items()
-        ]
+        rows = [_variable(name, option) for name, option in spec.get("options", {}).items()]
         lines += table(("variable", "type", "default", "meaning"), rows)
     return lines
 

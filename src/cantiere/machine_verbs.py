@@ -66,7 +66,7 @@ def ssh(fleet: Fleet, machine: str, command: Sequence[str]) -> int:
 
 def kubectl(workspace: Workspace, arguments: Sequence[str]) -> int:
     """Run kubectl on a control-plane machine that answers."""
-    from cantiere.machines.nodes import ADMIN
+    from cantiere.machines.nodes import ADMIN, KUBECTL
 
     fleet = workspace.fleet
     if fleet is None:
@@ -76,6 +76,6 @@ def kubectl(workspace: Workspace, arguments: Sequence[str]) -> int:
     terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     for machine in fleet.machines():
         if machine.controls and fleet.ssh.run(machine.name, f"test -f {ADMIN}", timeout=15).returncode == 0:
-            command = shlex.join(["kubectl", "--kubeconfig", ADMIN, *words])
+            command = f"{KUBECTL} {shlex.join(words)}"
             return subprocess.run(["ssh", "-F", str(fleet.ssh.config), *terminal, machine.name, command], check=False).returncode
     raise CantiereError(Problem("cluster.silent", "no control-plane machine can be reached", "see `./cantiere status`", path="kubectl"))

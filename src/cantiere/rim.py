@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,25 @@ def ask(verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     dict
         ``steps`` that were done and ``machines`` with the groups of the plays that follow, or ``problems``; ``msg`` where it failed.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "cantiere.rim", verb], input=json.dumps(parameters), capture_output=True, text=True, check=False
-    )
+    return converse(["cantiere.rim", verb], parameters)
+
+
+def converse(program: Sequence[str], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Start a module of this package as a program of its own, hand it a request, and return what it answers.
+
+    Parameters
+    ----------
+    program:
+        The module's name, and its arguments.
+    parameters:
+        The request, as JSON can carry it.
+
+    Returns
+    -------
+    dict
+        The answer; where the program gave none, ``msg`` says how it ended.
+    """
+    done = subprocess.run([sys.executable, "-m", *program], input=json.dumps(parameters), capture_output=True, text=True, check=False)
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:

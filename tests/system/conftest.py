@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,17 @@ class CommandLine:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+    def killed(self, moment: float, *arguments: str) -> bool:
+        """Start a command and kill it, with all that it started, after so many seconds; whether it was still at work by then."""
+        process = self.start(*arguments)
+        try:
+            assert process.wait(moment) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        return False
 
     def verified(self, *steps: str) -> dict[str, dict[str, Any]]:
         """Verify, with all steps or some and what they need; the results by name, none of them failed."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import ssl
 import subprocess
 import threading
@@ -109,15 +107,9 @@ def test_killed_from_nothing(cluster: Cluster, kills: int) -> None:
     """`up` from nothing is killed at random moments; the last one ends in a whole cluster."""
     moments = random.Random(SEED + kills)
     for number in range(kills):
-        process = cluster.cantiere.start("up", *SITE)
         moment = moments.uniform(3.0, LONGEST)
-        try:
-            assert process.wait(moment) == 0
-            print(f"\n  kill {number + 1}: up was done before {moment:.1f} s")
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            print(f"\n  kill {number + 1}: after {moment:.1f} s")
+        at_work = cluster.cantiere.killed(moment, "up", *SITE)
+        print(f"\n  kill {number + 1}: " + (f"after {moment:.1f} s" if at_work else f"up was done before {moment:.1f} s"))
     cluster.up()
     assert len(ready(cluster.machines())) == 5
     cluster.cantiere.run("down", *SITE)

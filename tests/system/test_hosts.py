@@ -238,7 +238,8 @@ def test_a_machine_that_is_off_keeps_its_place_and_is_told(rack: Rack, tmp_path:
     facility = template(tmp_path)
     asked = wanted.machines(facility)
     provider = rack.site(tmp_path, facility)
-    placed, _ = provider.place(asked)
+    placed, problems = provider.place(asked)
+    assert problems == []
     rack.nspawn.stop("node2", power_cut=True)
     try:
         assert sorted(seen.state for seen in provider.observe().values()) == ["running", "running", "stopped"]

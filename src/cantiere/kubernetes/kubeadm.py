@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.kubernetes.containerd import SOCKET
 
 API = "kubeadm.k8s.io/v1beta4"
-SOCKET = "unix:///run/containerd/containerd.sock"
 CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 TIMEOUTS = {"controlPlaneComponentHealthCheck": "6m0s", "etcdAPICall": "4m0s", "kubeletHealthCheck": "6m0s", "kubernetesAPICall": "2m0s"}
 """Longer than kubeadm's own: machines that join at the same time wait for each other's etcd member."""
@@ -129,7 +129,7 @@ def taints(member: Member) -> list[dict[str, str]]:
 def _registration(member: Member) -> dict[str, Any]:
     return {
         "name": member.name,
-        "criSocket": SOCKET,
+        "criSocket": f"unix://{SOCKET}",
         "imagePullPolicy": "IfNotPresent",
         "taints": taints(member),
         "ignorePreflightErrors": sorted(member.ignored),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cantiere import supply
 from cantiere.machines import nodes
 from cantiere.machines.fleet import ARCHITECTURE, Fleet
-from cantiere.machines.plan import FleetSeen, FleetWanted
+from cantiere.machines.model import Machine
+from cantiere.machines.plan import FleetSeen
 from cantiere.plan.definition import Action, Kind, Step
 from cantiere.state import State, StateStore
 
@@ -26,19 +27,21 @@ class Apply:
         The machines.
     store, state:
         The site's state; the caller holds the lock.
-    wanted, seen:
+    machines:
+        Those that should be there, placed.
+    seen:
         What the plan was made from.
     log:
         Takes lines of long work.
     """
 
     def __init__(
-        self, fleet: Fleet, store: StateStore, state: State, wanted: FleetWanted, seen: FleetSeen, log: Callable[[str], None]
+        self, fleet: Fleet, store: StateStore, state: State, machines: Sequence[Machine], seen: FleetSeen, log: Callable[[str], None]
     ) -> None:
         self.fleet = fleet
         self.store = store
         self.state = state
-        self.machines = {machine.name: machine for machine in wanted.machines}
+        self.machines = {machine.name: machine for machine in machines}
         self.seen = seen
         self.log = log
         self._saving = threading.Lock()

@@ -96,16 +96,19 @@ class Fleet:
         """Version of Kubernetes, or ``""`` without a cluster."""
         return supply.version("kubernetes", self.site) if self.artifacts() else ""
 
-    def context(self, placed: Sequence[Machine], leader: str) -> roles.Context:
-        """What the variables of each machine depend on."""
-        missing = supply.missing(self.artifacts(), self.site, ARCHITECTURE)
+    def missing(self) -> frozenset[str]:
+        """Artifacts that are not in the store."""
+        return frozenset(supply.missing(self.artifacts(), self.site, ARCHITECTURE))
+
+    def context(self, placed: Sequence[Machine], leader: str, missing: frozenset[str]) -> roles.Context:
+        """What the variables of each machine depend on; of artifacts, those that are in the store."""
         there = [name for name in self.artifacts() if name not in missing]
         found = {name: supply.placed([name], self.site, ARCHITECTURE) for name in there}
         return roles.Context(placed, self.network, self.version(), leader, found)
 
-    def wanted(self, placed: Sequence[Machine], leader: str) -> FleetWanted:
+    def wanted(self, placed: Sequence[Machine], leader: str, missing: frozenset[str]) -> FleetWanted:
         """What should be there, with steps for the whole cluster done on one of its machines."""
-        context = self.context(placed, leader)
+        context = self.context(placed, leader, missing)
         digests = {}
         for machine in placed:
             mine = roles.roles_of(machine, context)
@@ -124,7 +127,7 @@ class Fleet:
 
     def variables(self, placed: Sequence[Machine]) -> Iterator[tuple[Machine, dict[str, Any]]]:
         """Each machine with the variables of its roles, each role's digest among them."""
-        context = self.context(placed, "")
+        context = self.context(placed, "", self.missing())
         for machine in placed:
             mine = roles.roles_of(machine, replace(context, leader=machine.name))  # any of them may become the leader
             given = roles.variables(machine, context)
@@ -145,10 +148,9 @@ class Fleet:
         converged = {name: _converged(found) for name, found in probe(self.ssh, up).items()}
         controls = [machine for machine in up if machine.controls and converged[machine.name].reachable]
         cluster = nodes.await_api(self.ssh, controls, patience)
-        missing = frozenset(supply.missing(self.artifacts(), self.site, ARCHITECTURE))
-        return self.wanted(placed, leader_of(placed, cluster, converged)), FleetSeen(
-            missing, self.provider.prepared(), seen, converged, cluster
-        )
+        missing = self.missing()
+        should = self.wanted(placed, leader_of(placed, cluster, converged), missing)
+        return should, FleetSeen(missing, self.provider.prepared(), seen, converged, cluster)
 
     def _sources(self, machine: Machine, mine: Sequence[str]) -> dict[str, str]:
         """Role to the digest of its folder and of the site's variables that it may read."""

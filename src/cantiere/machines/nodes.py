@@ -13,7 +13,8 @@ from cantiere.machines.plan import ClusterSeen, NodeSeen
 from cantiere.machines.ssh import Ssh
 
 ADMIN = "/etc/kubernetes/admin.conf"
-KUBECTL = f"kubectl --kubeconfig {ADMIN} --request-timeout=10s"
+KUBECTL = f"kubectl --kubeconfig {ADMIN}"
+ASK = f"{KUBECTL} --request-timeout=10s"
 MEMBER = "/etc/kubernetes/cantiere/member"
 """What a machine has once it is a whole member of the cluster; one that was begun and not ended is begun again."""
 NO_CLUSTER = 3
@@ -31,7 +32,7 @@ def see(ssh: Ssh, controls: Sequence[Machine]) -> ClusterSeen:
     controls:
         The control-plane machines that are up.
     """
-    ask = f"test -f {MEMBER} || exit {NO_CLUSTER}; {KUBECTL} get nodes -o json"
+    ask = f"test -f {MEMBER} || exit {NO_CLUSTER}; {ASK} get nodes -o json"
     found = Ssh.each(controls, lambda machine: ssh.run(machine.name, ask, timeout=40))
     answers = [done.stdout for done in found.values() if done.returncode == 0]
     exists = any(done.returncode not in (NO_CLUSTER, 255, 124) for done in found.values())
@@ -85,7 +86,7 @@ def depart(ssh: Ssh, controls: Iterable[Machine], name: str, reachable: bool, lo
     """
     helper = _helper(ssh, [machine for machine in controls if machine.name != name], name)
     if reachable:
-        drain = f"{KUBECTL.replace(' --request-timeout=10s', '')} drain {name} --ignore-daemonsets --delete-emptydir-data"
+        drain = f"{KUBECTL} drain {name} --ignore-daemonsets --delete-emptydir-data"
         done = ssh.run(helper, f"{drain} --timeout={DRAIN_SECONDS}s", timeout=DRAIN_SECONDS + 30)
         for line in done.stdout.splitlines():
             log(f"{name}: {line}")
@@ -99,12 +100,12 @@ def depart(ssh: Ssh, controls: Iterable[Machine], name: str, reachable: bool, lo
                 )
             )
     _remove_member(ssh, helper, name, log)
-    ssh.must(helper, f"{KUBECTL} delete node {name} --ignore-not-found")
+    ssh.must(helper, f"{ASK} delete node {name} --ignore-not-found")
 
 
 def _helper(ssh: Ssh, controls: Sequence[Machine], name: str) -> str:
     for machine in controls:
-        if ssh.run(machine.name, f"{KUBECTL} get --raw /readyz", timeout=20).returncode == 0:
+        if ssh.run(machine.name, f"{ASK} get --raw /readyz", timeout=20).returncode == 0:
             return machine.name
     raise CantiereError(
         Problem(
@@ -120,7 +121,7 @@ def _remove_member(ssh: Ssh, helper: str, name: str, log: Callable[[str], None])
     """Remove the etcd member of a node, where it has one; else a dead member would count for the majority for ever."""
     certificates = "/etc/kubernetes/pki/etcd"
     etcdctl = (
-        f"{KUBECTL} -n kube-system exec etcd-{helper} -- etcdctl --endpoints=https://127.0.0.1:2379 "
+        f"{ASK} -n kube-system exec etcd-{helper} -- etcdctl --endpoints=https://127.0.0.1:2379 "
         f"--cacert={certificates}/ca.crt --cert={certificates}/server.crt --key={certificates}/server.key"
     )
     members = json.loads(ssh.must(helper, f"{etcdctl} member list -w json --hex=false", timeout=40))["members"]

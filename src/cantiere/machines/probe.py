@@ -27,6 +27,11 @@ WHYS = (
     ("Connection refused", "nothing listens at {address}:{port}; start its SSH server"),
     ("timed out", "{address}:{port} does not answer; check that it is on, its address and its firewall"),
     ("No route to host", "there is no way to {address}; check that it is on and the network between"),
+    (
+        "kex_exchange_identification",
+        "its SSH server ends connections before the log-in, as it does for a while with who failed to log in too often "
+        "(PerSourcePenalties in sshd_config); wait a minute",
+    ),
     ("a password is required", "{user} may not use sudo without a password; let it, or log in as root"),
     ("python3: not found", "it has no Python; install its package python3"),
     ("python3: command not found", "it has no Python; install its package python3"),

@@ -201,9 +201,15 @@ def _runtime() -> Path:
 
 
 def scan(machine: Machine) -> str:
-    """The host key that a machine shows (type and key), or ``""``; ed25519 where it has one."""
-    command = ["ssh-keyscan", "-T", str(CONNECT_SECONDS), "-p", str(machine.port), "-t", "ed25519,ecdsa,rsa", machine.address]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    keys = [line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if line and not line.startswith("#")]
-    keys.sort(key=lambda key: ("ed25519" not in key, "ecdsa" not in key))
-    return keys[0].strip() if keys else ""
+    """The host key that a machine shows (type and key), or ``""``; ed25519 where it has one.
+
+    One type at a time, because each is a connection without a log-in, and OpenSSH 9.8 and newer shuts out for a while who opens many of
+    them (``PerSourcePenalties`` in sshd_config(5)).
+    """
+    for kind in ("ed25519", "ecdsa", "rsa"):
+        command = ["ssh-keyscan", "-T", str(CONNECT_SECONDS), "-p", str(machine.port), "-t", kind, machine.address]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        keys = [line.split(maxsplit=1)[1].strip() for line in done.stdout.splitlines() if line and not line.startswith("#")]
+        if keys:
+            return keys[0]
+    return ""

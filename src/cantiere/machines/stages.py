@@ -65,9 +65,10 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     if check:
         return Done(steps, gates(plan, wanted))
     state = store.load() or store.save(store.new(fleet.facility.name))
-    walk(part, Apply(fleet, store, state, wanted, seen, log), MACHINES_AT_ONCE, report)
-    problems = connect(fleet)
-    if problems:
+    if not steps:
+        return Done(steps, gates(plan, wanted))
+    walk(part, Apply(fleet, store, state, wanted.machines, seen, log), MACHINES_AT_ONCE, report)
+    if problems := connect(fleet):
         raise CantiereError(problems)
     wanted, seen = fleet.observe(patience=API_PATIENCE)
     wanted = replace(wanted, replace=frozenset())
@@ -88,7 +89,7 @@ def conclude(fleet: Fleet, store: StateStore, log: Callable[[str], None], report
     part = build(wanted, seen).part(Stage.CONVERGE)
     if not check and part.steps:
         state = store.load() or store.save(store.new(fleet.facility.name))
-        walk(part, Apply(fleet, store, state, wanted, seen, log), MACHINES_AT_ONCE, report)
+        walk(part, Apply(fleet, store, state, wanted.machines, seen, log), MACHINES_AT_ONCE, report)
         connect(fleet)
     return Done(tuple(str(step) for step in part.steps))
 
@@ -108,10 +109,5 @@ def remove(fleet: Fleet, store: StateStore, log: Callable[[str], None], report: 
     plan = removal_of(fleet)
     if not check and plan.steps:
         state = store.load() or store.save(store.new(fleet.facility.name))
-        seen = FleetSeen(machines=fleet.provider.observe())
-        placed = {machine.name: machine for machine in fleet.machines()}
-        for name in seen.machines:
-            fleet.ssh.disconnect(name)
-        wanted = fleet.wanted(tuple(placed.values()), "")
-        walk(plan, Apply(fleet, store, state, wanted, seen, log), MACHINES_AT_ONCE, report)
+        walk(plan, Apply(fleet, store, state, (), FleetSeen(), log), MACHINES_AT_ONCE, report)
     return Done(tuple(str(step) for step in plan.steps))

@@ -17,7 +17,8 @@ from cantiere.verify.result import Result, StepFailed, require, summary
 
 ROLLOUT_SECONDS = 120
 HTTP_SECONDS = 3
-POLICY_SECONDS = 45.0
+NETWORK_SECONDS = 45.0
+"""How long routes and rules may take to reach every machine."""
 FOUNDATIONS = ("ready", "pods")
 """Steps that the others build on."""
 
@@ -41,11 +42,11 @@ class Trial:
     def kubectl(self, arguments: str, given: object = None, timeout: float = 60.0) -> str:
         """Run kubectl on the control plane; an object is handed over on standard input."""
         stdin = json.dumps(given) if given is not None else None
-        return self.fleet.ssh.must(self.helper, f"kubectl --kubeconfig {nodes.ADMIN} {arguments}", stdin=stdin, timeout=timeout)
+        return self.fleet.ssh.must(self.helper, f"{nodes.KUBECTL} {arguments}", stdin=stdin, timeout=timeout)
 
     def inside(self, pod: str, command: str) -> tuple[bool, str]:
         """Run a shell command inside a pod; whether it succeeded, and what it printed."""
-        line = f"kubectl --kubeconfig {nodes.ADMIN} -n {trial.NAMESPACE} exec {pod} -- sh -c '{command}'"
+        line = f"{nodes.KUBECTL} -n {trial.NAMESPACE} exec {pod} -- sh -c '{command}'"
         done = self.fleet.ssh.run(self.helper, line, timeout=40)
         return done.returncode == 0, (done.stdout + done.stderr).strip()
 
@@ -75,14 +76,15 @@ class Trial:
 
     def across(self) -> str:
         """Every pod reaches every other, whatever machine it is on."""
-        failed = []
-        for node, (pod, _) in self.pods.items():
-            urls = " ".join(f"http://{address}:{trial.PORT}/" for _, address in self.pods.values())
-            good, text = self.inside(pod, f"for url in {urls}; do wget -q -T {HTTP_SECONDS} -O /dev/null $url || echo $url; done")
-            if not good or text:
-                failed.append(f"{node}: {text}")
-        _expect(not failed, "; ".join(failed))
-        return f"{len(self.pods) ** 2} connections"
+        urls = " ".join(f"http://{address}:{trial.PORT}/" for _, address in self.pods.values())
+        command = f"for url in {urls}; do wget -q -T {HTTP_SECONDS} -O /dev/null $url || echo $url; done"
+
+        def failed() -> str:
+            said = {node: self.inside(pod, command) for node, (pod, _) in self.pods.items()}
+            return "; ".join(f"{node}: {text}" for node, (good, text) in said.items() if not good or text)
+
+        waited = _await(lambda: not failed(), lambda: f"no connection from {failed()}")
+        return f"{len(self.pods) ** 2} connections, all of them after {waited:.1f} s"
 
     def names(self) -> str:
         """Services are found by name, from every node."""
@@ -107,14 +109,10 @@ class Trial:
         self.kubectl("apply -f -", trial.allowed(self.image))
         self.kubectl(f"-n {trial.NAMESPACE} wait pod/{trial.ALLOWED} --for=condition=Ready --timeout=60s", timeout=80)
         others = [pod for pod, _ in self.pods.values() if pod != server]
-        began = time.monotonic()
-        _await(lambda: not any(self.get(pod, url)[0] for pod in others), "the policy blocks nobody")
-        blocked = time.monotonic() - began
-        began = time.monotonic()
-        _await(lambda: self.get(trial.ALLOWED, url)[0], "the policy blocks whom it allows")
-        let = time.monotonic() - began
+        blocked = _await(lambda: not any(self.get(pod, url)[0] for pod in others), lambda: "the policy blocks nobody")
+        let = _await(lambda: self.get(trial.ALLOWED, url)[0], lambda: "the policy blocks whom it allows")
         self.kubectl(f"-n {trial.NAMESPACE} delete networkpolicy {trial.NAME}")
-        _await(lambda: all(self.get(pod, url)[0] for pod in others), "the policy is deleted and blocks still")
+        _await(lambda: all(self.get(pod, url)[0] for pod in others), lambda: "the policy is deleted and blocks still")
         return f"{len(others)} pods blocked after {blocked:.1f} s, one allowed after {let:.1f} s more"
 
     def volume(self) -> str:
@@ -204,8 +202,11 @@ def _expect(good: bool, message: str) -> None:
     require(good, message, "see `./cantiere kubectl get pods -A -o wide`")
 
 
-def _await(good: Callable[[], bool], message: str) -> None:
-    deadline = time.monotonic() + POLICY_SECONDS
+def _await(good: Callable[[], bool], message: Callable[[], str]) -> float:
+    """Wait until something holds; the seconds that it took."""
+    began = time.monotonic()
     while not good():
-        _expect(time.monotonic() < deadline, f"{message}, after {POLICY_SECONDS:.0f} s")
+        if time.monotonic() > began + NETWORK_SECONDS:
+            _expect(False, f"{message()}, after {NETWORK_SECONDS:.0f} s")
         time.sleep(1)
+    return time.monotonic() - began

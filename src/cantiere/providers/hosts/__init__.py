@@ -26,6 +26,7 @@ from cantiere.providers.hosts.listing import Host, read
 from cantiere.providers.hosts.placement import Placement
 
 KNOCK_SECONDS = 3.0
+ANSWER_SECONDS = 5.0
 
 
 class Hosts(Provider):
@@ -89,7 +90,7 @@ class Hosts(Provider):
         placed = {name: self.hosts[host] for name, host in self.placement.read().items() if host in self.hosts}
         pinned = self.ssh.pinned()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            answers = dict(zip(placed, pool.map(_knock, placed.values()), strict=True))
+            answers = dict(zip(placed, pool.map(self._awake, placed.values()), strict=True))
         return {
             name: MachineSeen(
                 name, "running" if answers[name] else "stopped", host.address, "", pinned.get(host.name, ""), {"host": host.name}
@@ -230,6 +231,10 @@ class Hosts(Provider):
             labels={**host.labels, **machine.labels},
             host_key=keys.get(host.name, ""),
         )
+
+    def _awake(self, host: Host) -> bool:
+        """Whether a machine lets us in; where it does not, whether it speaks SSH at all, for somebody else's reason may be in the way."""
+        return self.ssh.run(host.name, "true", timeout=ANSWER_SECONDS).returncode == 0 or _knock(host)
 
     def _answering(self, name: str, log: Log) -> MachineSeen:
         host = self.placement.read().get(name, "")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from cantiere.errors import CantiereError, PreflightError
 from cantiere.machines.model import Machine
 from cantiere.machines.ssh import Ssh
 from cantiere.providers.nspawn.provider import Nspawn
+from cantiere.rim import converse
 
 POOL = "by-hand"
 SUBNETS = "10.142.{}.0/24"
@@ -22,13 +20,7 @@ SUBNETS = "10.142.{}.0/24"
 
 def ask(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Do what the module is asked for, in a new process: :func:`answer_to` with JSON in and out."""
-    command = [sys.executable, "-m", "cantiere.providers.nspawn", "answer"]
-    done = subprocess.run(command, input=json.dumps(parameters), capture_output=True, text=True, check=False)
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        return {"msg": f"it ended with {done.returncode}: {done.stderr.strip()[-2000:]}", "problems": []}
-    return answer
+    return converse(["cantiere.providers.nspawn", "answer"], parameters)
 
 
 def answer_to(parameters: Mapping[str, Any]) -> dict[str, Any]:
