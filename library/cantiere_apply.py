@@ -43,6 +43,10 @@ options:
     type: list
     elements: str
     default: []
+  scale:
+    description: Pool to how many machines it gets now, for pools that may grow.
+    type: dict
+    default: {}
   events:
     description: File to which the run's events are appended.
     type: path
@@ -89,6 +93,7 @@ def main() -> None:
             "stage": {"choices": ["provider", "converge", "leave", "remove"], "required": True},
             "images": {"type": "bool", "default": False},
             "replace": {"type": "list", "elements": "str", "default": []},
+            "scale": {"type": "dict", "default": {}},
             "events": {"type": "path"},
         },
         supports_check_mode=True,

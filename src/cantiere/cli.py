@@ -86,6 +86,14 @@ def parser() -> Parser:
         template=True,
     )
     up.add_argument("--replace", action="append", default=[], metavar="MACHINE", help="make this machine anew, for example a dead one")
+    scale = verb(
+        "scale",
+        "Give pools of machines more or fewer of them, within the limits of the template.",
+        "  cantiere scale --site nspawn worker=3\n  cantiere scale --site nspawn --auto\n  cantiere scale --site nspawn --auto --every 60",
+    )
+    scale.add_argument("pools", nargs="*", metavar="POOL=NUMBER", help="how many machines a pool gets")
+    scale.add_argument("--auto", action="store_true", help="decide by the pods that wait for a place and the machines that idle")
+    scale.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="with --auto: again and again, with this pause")
     verb("status", "Show what is up, and what has drifted.", "  cantiere status\n  cantiere status --json")
     verify = verb(
         "verify",

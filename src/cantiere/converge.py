@@ -36,6 +36,7 @@ class Request:
     inputs_file: Path | None = None
     images: bool = False
     replace: tuple[str, ...] = ()
+    scale: Mapping[str, int] = field(default_factory=dict)
     events: Path | None = None
     check: bool = False
 
@@ -86,7 +87,7 @@ def run_stage(request: Request, stage: str) -> Done:
     """
     if stage in ("leave", "remove"):
         return _remove(request, stage)
-    workspace = open_site(request.site, request.template, request.inputs, request.inputs_file, request.replace)
+    workspace = open_site(request.site, request.template, request.inputs, request.inputs_file, request.replace, request.scale)
     if request.check and not workspace.fleet:
         return _told(plan_of(workspace).part(Stage(stage)))
     # the plan is made under the lock: what a killed run's last step still does is waited for, and seen

@@ -74,6 +74,7 @@ def answer_to(verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             inputs_file=paths["inputs_file"],
             images=bool(parameters.get("images")),
             replace=tuple(parameters.get("replace") or ()),
+            scale=parameters.get("scale") or {},
             events=paths["events"],
             check=bool(parameters.get("check")),
         )

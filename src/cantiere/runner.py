@@ -163,9 +163,10 @@ def variables(workspace: Workspace) -> dict[str, Any]:
         "inputs": dict(workspace.inputs),
         "inputs_file": str(site.inputs_file) if site.inputs_file else "",
         "replace": list(workspace.replace),
+        "scale": dict(workspace.scale),
     }
     prefix = "machines" if workspace.fleet else "compose"
-    return {f"{prefix}_{key}": value for key, value in given.items() if workspace.fleet or key != "replace"}
+    return {f"{prefix}_{key}": value for key, value in given.items() if workspace.fleet or key not in ("replace", "scale")}
 
 
 def sayer(as_json: bool) -> Callable[[str], None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cantiere import machine_verbs, mirror_verbs
+from cantiere import machine_verbs, mirror_verbs, scale_verbs
 from cantiere.errors import CantiereError, Problem, TemplateError
 
 if TYPE_CHECKING:
@@ -338,6 +338,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "explain": explain,
     "graph": graph,
     "up": up,
+    "scale": scale_verbs.scale,
     "status": status,
     "verify": verify,
     "down": down,

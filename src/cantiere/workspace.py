@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,8 @@ class Workspace:
         What the front end warned of.
     replace:
         Machines that are to be made anew.
+    scale:
+        Pool to how many machines it gets now.
     """
 
     site: Site
@@ -51,6 +53,7 @@ class Workspace:
     engine_name: str
     warnings: tuple[Problem, ...] = ()
     replace: tuple[str, ...] = ()
+    scale: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def fleet(self) -> Fleet | None:
@@ -59,7 +62,7 @@ class Workspace:
             return None
         from cantiere.machines.fleet import Fleet
 
-        return Fleet(self.site, self.facility, frozenset(self.replace))
+        return Fleet(self.site, self.facility, frozenset(self.replace), self.scale)
 
     @cached_property
     def store(self) -> StateStore:
@@ -116,7 +119,12 @@ class Workspace:
 
 
 def open_site(
-    name: str, template: Path | None, inputs: Mapping[str, Any], inputs_file: Path | None, replace: Sequence[str] = ()
+    name: str,
+    template: Path | None,
+    inputs: Mapping[str, Any],
+    inputs_file: Path | None,
+    replace: Sequence[str] = (),
+    scale: Mapping[str, int] | None = None,
 ) -> Workspace:
     """The workspace that a command line asks for.
 
@@ -128,6 +136,8 @@ def open_site(
         Given in place of, or on top of, the site's own.
     replace:
         Machines that are to be made anew.
+    scale:
+        Pool to how many machines it gets now, for pools that may grow.
 
     Raises
     ------
@@ -140,7 +150,7 @@ def open_site(
     problems = catalogue.check(loaded.facility)
     from cantiere.engine import preferred
 
-    workspace = Workspace(site, loaded.facility, dict(inputs), preferred(site.engine), loaded.warnings, tuple(replace))
+    workspace = Workspace(site, loaded.facility, dict(inputs), preferred(site.engine), loaded.warnings, tuple(replace), scale or {})
     if workspace.fleet:
         problems = [*problems, *workspace.fleet.check()]
     if problems:

@@ -46,11 +46,14 @@ class Fleet:
         Which.
     replace:
         Machines that are to be made anew.
+    scale:
+        Pool to how many machines it gets now, for pools that may grow.
     """
 
     site: Site
     facility: Facility
     replace: frozenset[str] = field(default_factory=frozenset)
+    scale: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def provider(self) -> Provider:
@@ -83,10 +86,15 @@ class Fleet:
         TemplateError
             A machine cannot be placed.
         """
-        placed, problems = self.provider.place(wanted.machines(self.facility))
+        placed, problems = self.provider.place(self.asked())
         if problems:
             raise TemplateError(problems)
         return placed
+
+    def asked(self) -> tuple[Machine, ...]:
+        """All machines that are asked for now, without addresses."""
+        growing = any(wanted.grows(pool) for pool in self.facility.of_type(wanted.POOL))
+        return wanted.machines(self.facility, self.provider.observe().keys() if growing else (), self.scale)
 
     def artifacts(self) -> tuple[str, ...]:
         """Artifacts that the machines take."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CONTROL_PLANE = "control-plane"
+POOL_LABEL = "cantiere.io/pool"
 WORKER = "worker"
 
 
@@ -27,7 +28,7 @@ class Machine:
     user, port, key:
         Log-in by SSH: user, port, and the path of the private key ("" leaves it to the SSH agent and defaults).
     labels, taints:
-        Of its Kubernetes node; a taint is written ``key=value:Effect``.
+        Of its Kubernetes node, see also :attr:`node_labels`; a taint is written ``key=value:Effect``.
     needs:
         What it must have at least: ``num_cpus``, ``mem_size`` (bytes), ``disk_size`` (bytes), ``num_gpus``.
     host_key:
@@ -50,6 +51,11 @@ class Machine:
     def controls(self) -> bool:
         """Whether it carries the control plane."""
         return CONTROL_PLANE in self.roles
+
+    @property
+    def node_labels(self) -> Mapping[str, str]:
+        """Labels of its Kubernetes node: its own, and its pool's name where it has one."""
+        return {**({POOL_LABEL: self.pool} if self.pool else {}), **self.labels}
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,9 @@ def _node(wanted: FleetWanted, machine: Machine, seen: FleetSeen, node: NodeSeen
 
 def _marks(machine: Machine, node: NodeSeen) -> list[str]:
     changes = [
-        f"label {key} is {node.labels.get(key)!r}, not {value!r}" for key, value in machine.labels.items() if node.labels.get(key) != value
+        f"label {key} is {node.labels.get(key)!r}, not {value!r}"
+        for key, value in machine.node_labels.items()
+        if node.labels.get(key) != value
     ]
     return changes + [f"taint {taint} is missing" for taint in machine.taints if taint not in node.taints]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from cantiere.errors import PreflightError
-from cantiere.machines import wanted
 from cantiere.machines.fleet import Fleet
 from cantiere.machines.stages import connect
 from cantiere.providers.hosts import Hosts
@@ -19,7 +18,7 @@ def check(fleet: Fleet) -> None:
     PreflightError
         All that is wrong, each with a remedy.
     """
-    asked, provider = wanted.machines(fleet.facility), fleet.provider
+    asked, provider = fleet.asked(), fleet.provider
     problems, warnings = provider.preflight(asked) if isinstance(provider, Hosts) else (provider.check(asked), [])
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)

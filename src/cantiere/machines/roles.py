@@ -106,7 +106,7 @@ def _cluster(machine: Machine, context: Context) -> dict[str, Any]:
         "kubernetes_node_name": machine.name,
         "kubernetes_node_address": machine.address,
         "kubernetes_control_plane": machine.controls,
-        "kubernetes_labels": dict(machine.labels),
+        "kubernetes_labels": dict(machine.node_labels),
         "kubernetes_taints": list(machine.taints),
         "kubernetes_pod_subnet": network.pod_subnet,
         "kubernetes_service_subnet": network.service_subnet,

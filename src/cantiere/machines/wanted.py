@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -67,9 +67,33 @@ def network_of(given: Mapping[str, Any]) -> tuple[Network, list[Problem]]:
     return Network(**values), []  # type: ignore[arg-type]
 
 
-def machines(facility: Facility) -> tuple[Machine, ...]:
-    """The machines of all pools, without addresses; ``<pool>-1``, ``<pool>-2``, …"""
-    return tuple(_machine(pool, number) for pool in facility.of_type(POOL) for number in range(1, int(pool.properties["count"]) + 1))
+def machines(facility: Facility, there: Collection[str] = (), scale: Mapping[str, int] | None = None) -> tuple[Machine, ...]:
+    """The machines of all pools, without addresses; ``<pool>-1``, ``<pool>-2``, …
+
+    Parameters
+    ----------
+    facility:
+        What the template declares.
+    there:
+        Names of machines that exist: a pool that may grow keeps what it has grown to.
+    scale:
+        Pool to how many machines it gets now, within its limits.
+    """
+    numbers = {pool.name: _number(pool, there, scale or {}) for pool in facility.of_type(POOL)}
+    return tuple(_machine(pool, number) for pool in facility.of_type(POOL) for number in range(1, numbers[pool.name] + 1))
+
+
+def grows(pool: Node) -> bool:
+    """Whether a pool may have more machines than the template asks for at least."""
+    return bool(pool.properties["max_count"] > pool.properties["count"])
+
+
+def _number(pool: Node, there: Collection[str], scale: Mapping[str, int]) -> int:
+    least, most = int(pool.properties["count"]), int(pool.properties["max_count"])
+    if not grows(pool):
+        return least
+    found = [int(number) for name, _, number in (machine.rpartition("-") for machine in there) if name == pool.name and number.isdigit()]
+    return min(max(scale.get(pool.name, max(found, default=0)), least), most)
 
 
 def _machine(pool: Node, number: int) -> Machine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines.model import POOL_LABEL, Machine, MachineSeen
 from cantiere.machines.plan import (
     ClusterSeen,
     Converged,
@@ -39,7 +39,8 @@ def wanted(*machines: Machine, **more: object) -> FleetWanted:
 
 
 def node(machine_id: str, **more: object) -> NodeSeen:
-    given = {"ready": True, "version": "1.36.3", "machine_id": machine_id, "labels": {"disk": "ssd"}, "taints": ("a=b:NoSchedule",)}
+    labels = {"disk": "ssd", POOL_LABEL: machine_id.removeprefix("id-").rpartition("-")[0]}
+    given = {"ready": True, "version": "1.36.3", "machine_id": machine_id, "labels": labels, "taints": ("a=b:NoSchedule",)}
     return NodeSeen(**(given | more))  # type: ignore[arg-type]
 
 
@@ -127,7 +128,7 @@ def test_nodes_that_are_no_longer_asked_for_leave_one_by_one_at_the_end() -> Non
 
 def test_versions_labels_and_taints_are_compared() -> None:
     found = seen("control-1", "worker-1")
-    nodes = {"control-1": node("id-control-1", version="1.36.2"), "worker-1": node("id-worker-1", labels={}, taints=())}
+    nodes = {"control-1": node("id-control-1", version="1.36.2"), "worker-1": node("id-worker-1", labels={POOL_LABEL: "worker"}, taints=())}
     asked = wanted(CONTROL, WORKER)
     plan = build(asked, replace(found, cluster=ClusterSeen(True, True, nodes)))
     assert told(plan) == ["upgrade node/control-1", "update node/worker-1"]
