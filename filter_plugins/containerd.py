@@ -9,9 +9,9 @@ from cantiere.kubernetes import containerd
 from cantiere.kubernetes.text import plain
 
 
-def containerd_files(settings: Mapping[str, Any], registries: Mapping[str, Any]) -> list[dict[str, str]]:
+def containerd_files(settings: Mapping[str, Any], registries: Mapping[str, Any], authorities: Mapping[str, Any]) -> list[dict[str, str]]:
     """The files of containerd's configuration."""
-    return containerd.files(containerd.config(**plain(settings)), plain(registries))
+    return containerd.files(containerd.config(**plain(settings)), plain(registries), plain(authorities))
 
 
 class FilterModule:

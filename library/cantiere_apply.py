@@ -30,9 +30,10 @@ options:
   stage:
     description:
       - C(provider) makes images, networks and volumes, or artifacts and machines; C(converge) names and containers, or takes away
-        machines that are no longer asked for; C(leave) tells what is to be taken off machines that stay; C(remove) takes all down.
+        machines that are no longer asked for; C(releases) brings those of a cluster to what the template asks for; C(leave) tells what is
+        to be taken off machines that stay; C(remove) takes all down.
     type: str
-    choices: [provider, converge, leave, remove]
+    choices: [provider, converge, releases, leave, remove]
     required: true
   images:
     description: Whether C(remove) takes the built images and the sample data too.
@@ -90,7 +91,7 @@ def main() -> None:
             "template": {"type": "path"},
             "inputs": {"type": "dict", "default": {}},
             "inputs_file": {"type": "path"},
-            "stage": {"choices": ["provider", "converge", "leave", "remove"], "required": True},
+            "stage": {"choices": ["provider", "converge", "releases", "leave", "remove"], "required": True},
             "images": {"type": "bool", "default": False},
             "replace": {"type": "list", "elements": "str", "default": []},
             "scale": {"type": "dict", "default": {}},

@@ -1,21 +1,17 @@
 """JupyterHub of a facility. Everything that differs between facilities comes in CANTIERE_SETTINGS, every secret in a file."""
 
-import hashlib
 import json
 import os
 import sys
 from pathlib import Path
 
-from cantiere_hub import discovery, form, spawner
-from cantiere_hub.authenticator import FacilityAuthenticator, groups
-from cantiere_hub.handlers import SCOPE, TokenHandler
+from cantiere_hub import configuration, form, spawner
 
 c = get_config()  # noqa: F821 - JupyterHub gives it
 
 SETTINGS = json.loads(os.environ["CANTIERE_SETTINGS"])
 NOTEBOOKS = SETTINGS["notebooks"]
 SECRETS = Path(os.environ["HUB_SECRETS"])
-ISSUER = discovery.discover(SETTINGS["issuer"])
 
 # the hub itself: only its proxy is reached from outside, over TLS; notebook servers live on while it is restarted
 c.JupyterHub.bind_url = "https://:8000"
@@ -28,36 +24,12 @@ c.JupyterHub.cookie_secret_file = "/srv/jupyterhub/cookie_secret"
 c.JupyterHub.cleanup_servers = False
 c.ConfigurableHTTPProxy.command = ["/opt/proxy/configurable-http-proxy"]
 c.ConfigurableHTTPProxy.pid_file = "/run/jupyterhub/proxy.pid"
-c.CryptKeeper.keys = [hashlib.sha256((SECRETS / "crypt-key").read_bytes()).digest()]
 
-# log-in
-c.JupyterHub.authenticator_class = FacilityAuthenticator
-c.OAuthenticator.client_id = SETTINGS["client_id"]
-c.OAuthenticator.client_secret = (SECRETS / "client-secret").read_text().strip()
-c.OAuthenticator.basic_auth = discovery.by_header(ISSUER)
-c.OAuthenticator.oauth_callback_url = f"{SETTINGS['url']}/hub/oauth_callback"
-c.OAuthenticator.authorize_url = ISSUER["authorization_endpoint"]
-c.OAuthenticator.token_url = ISSUER["token_endpoint"]
-c.OAuthenticator.userdata_url = ISSUER["userinfo_endpoint"]
-c.OAuthenticator.scope = discovery.offered(SETTINGS["scopes"], ISSUER)
-c.OAuthenticator.enable_pkce = True
-c.OAuthenticator.username_claim = "preferred_username"
-c.OAuthenticator.manage_groups = True
-c.OAuthenticator.auth_state_groups_key = groups
-c.OAuthenticator.allow_all = not SETTINGS["allowed_groups"]
-c.OAuthenticator.allowed_groups = set(SETTINGS["allowed_groups"])
-c.OAuthenticator.admin_groups = set(SETTINGS["admin_groups"])
-c.OAuthenticator.enable_auth_state = True
-c.OAuthenticator.refresh_pre_spawn = True
-c.OAuthenticator.auth_refresh_strict = True
-c.OAuthenticator.login_service = "the facility's IAM"
-
-# a server may ask for its own user's access token, and nobody for another's
-c.JupyterHub.custom_scopes = {SCOPE: {"description": "Get the user's access token for the facility's services"}}
-c.JupyterHub.extra_handlers = [(r"/api/cantiere/token", TokenHandler)]
+# log-in, and tokens for notebook servers
+configuration.log_in(c, SETTINGS, SECRETS)
+configuration.tokens(c)
 c.JupyterHub.load_roles = [
-    {"name": "user", "scopes": ["self", f"{SCOPE}!user"]},
-    {"name": "server", "scopes": ["users:activity!user", "access:servers!server", f"{SCOPE}!user"]},
+    *configuration.roles(SETTINGS),
     {
         "name": "idle-culler",
         "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
@@ -69,10 +41,7 @@ c.JupyterHub.services = [
 ]
 
 # notebook servers
-LIMITS = form.Limits(
-    images=dict(zip(NOTEBOOKS["images"], SETTINGS["titles"], strict=True)),
-    **{key: NOTEBOOKS[key] for key in ("image_pattern", "max_cpus", "max_memory", "max_gpus")},
-)
+LIMITS = configuration.limits(SETTINGS)
 spawner.NotebookSpawner.limits = LIMITS
 spawner.NotebookSpawner.gpu_driver = NOTEBOOKS["gpu_driver"]
 c.JupyterHub.spawner_class = spawner.NotebookSpawner
@@ -80,7 +49,7 @@ c.Spawner.options_form = form.page(LIMITS)
 c.Spawner.options_from_form = lambda answers: form.parse(answers, LIMITS)
 c.Spawner.apply_user_options = spawner.apply
 c.Spawner.hub_connect_url = SETTINGS["url"]
-c.Spawner.environment = {
+spawner.NotebookSpawner.usual_environment = {
     **SETTINGS["environment"],
     "CANTIERE_CA": (SECRETS / "ca.pem").read_text(),
     "HOME": NOTEBOOKS["home"],

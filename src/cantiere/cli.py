@@ -69,6 +69,16 @@ def parser() -> Parser:
     )
     plan.add_argument("--exit-code", action="store_true", help="end with 5 where there is something to do")
     verb("explain", "Tell every step of the plan with what it waits for.", "  cantiere explain --input workers=4", template=True)
+    values = verb(
+        "values",
+        "Show the Helm values of a release and where each comes from, or list the releases.",
+        "  cantiere values --site nspawn\n  cantiere values --site nspawn pool --why\n"
+        "  cantiere values --placeholder tosca/templates/facility.yaml pool",
+        template=True,
+    )
+    values.add_argument("release", nargs="?", metavar="RELEASE", help="which; without it all releases are listed")
+    values.add_argument("--why", action="store_true", help="tell which facts each value comes from")
+    values.add_argument("--placeholder", action="store_true", help="do not ask the cluster: take placeholders for its facts")
     graph = verb(
         "graph",
         "Draw the topology, or the plan, as SVG.",
@@ -126,6 +136,16 @@ def parser() -> Parser:
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="without it a shell")
     kubectl = verb("kubectl", "Ask the site's cluster.", "  cantiere kubectl --site nspawn get nodes -o wide", machine=False)
     kubectl.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="what kubectl takes")
+    helmfile = verb(
+        "helmfile",
+        "Write the releases of a facility on a cluster as a helmfile that works without us.",
+        "  cantiere helmfile /srv/facility --site existing\n  cd /srv/facility && helmfile sync",
+        machine=False,
+    )
+    helmfile.add_argument("folder", type=Path, metavar="DIR", help="folder that takes helmfile.yaml, values, charts and a README")
+    helmfile.add_argument("template", nargs="?", type=Path, metavar="TEMPLATE", help="service template; without it the site's own")
+    helmfile.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping); without it the site's own")
+    helmfile.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML")
     secrets = verb(
         "secrets", "Show a generated secret, or list their names.", "  cantiere secrets list\n  cantiere secrets show iam-user-alice"
     )

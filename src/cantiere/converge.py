@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from cantiere import apply, artifacts
 from cantiere import observe as look
+from cantiere.cluster import stages as releases
 from cantiere.engine import Engine, detect
 from cantiere.errors import CantiereError, Problem
 from cantiere.events import EventLog
@@ -18,12 +18,11 @@ from cantiere.machines import stages
 from cantiere.plan.build import build, build_removal
 from cantiere.plan.definition import Done, Plan, Stage, Step
 from cantiere.plan.walk import Report
+from cantiere.runs import asker_gone
 from cantiere.workspace import Workspace, open_applied, open_site
 
 PATIENCE = 600.0
 """Seconds to wait for another run on the site: as long as its longest step may take."""
-RUN_VARIABLE = "CANTIERE_RUN"
-"""Holds the process that asked for the run; once that is gone no further step is begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,9 @@ class Request:
 
 def plan_of(workspace: Workspace) -> Plan:
     """The plan of a workspace, from what is seen now."""
-    if workspace.fleet:
-        return stages.plan_of(workspace.fleet)
+    if workspace.cluster:
+        machines = stages.plan_of(workspace.fleet).steps if workspace.fleet else ()
+        return Plan(workspace.site.prefix, (*machines, *releases.plan_of(workspace.cluster).steps))
     engine = detect(workspace.engine_name, workspace.site.state_dir)
     return build(workspace.wanted, look.observe(workspace, engine))
 
@@ -59,6 +59,8 @@ def removal_of(workspace: Workspace, images: bool) -> Plan:
     """
     if workspace.fleet:
         return stages.removal_of(workspace.fleet)
+    if workspace.cluster:
+        return releases.removal_of(workspace.cluster)
     engine = detect(workspace.engine_name, workspace.site.state_dir)
     seen = look.observe(workspace, engine)
     ours = [image.reference for image in reversed(list(artifacts.catalogue().values()))] if images else []
@@ -73,7 +75,8 @@ def run_stage(request: Request, stage: str) -> Done:
     request:
         Site, template and inputs.
     stage:
-        ``provider``, ``converge``, ``leave`` (tells what is to be taken off machines that stay) or ``remove``.
+        ``provider``, ``converge``, ``releases`` (brings those of a cluster to what the template asks for), ``leave`` (tells what is to be
+        taken off machines that stay) or ``remove``.
 
     Returns
     -------
@@ -88,6 +91,8 @@ def run_stage(request: Request, stage: str) -> Done:
     if stage in ("leave", "remove"):
         return _remove(request, stage)
     workspace = open_site(request.site, request.template, request.inputs, request.inputs_file, request.replace, request.scale)
+    if stage == Stage.RELEASES:
+        return _releases(workspace, request)
     if request.check and not workspace.fleet:
         return _told(plan_of(workspace).part(Stage(stage)))
     # the plan is made under the lock: what a killed run's last step still does is waited for, and seen
@@ -99,6 +104,17 @@ def run_stage(request: Request, stage: str) -> Done:
             _do(workspace, plan, request)
             done = _told(plan)
         if stage == "converge" and not request.check:
+            _remember(workspace)
+    return done
+
+
+def _releases(workspace: Workspace, request: Request) -> Done:
+    if workspace.cluster is None:
+        return Done()
+    events = EventLog(request.events)
+    with workspace.store.locked("up, releases", PATIENCE):
+        done = releases.release(workspace.cluster, events.log, _reporter(events), request.check)
+        if not request.check:
             _remember(workspace)
     return done
 
@@ -125,6 +141,9 @@ def _remove(request: Request, stage: str) -> Done:
     with workspace.store.locked("down", PATIENCE):
         if workspace.fleet:
             done = _machines(workspace, request, stages.remove)
+        elif workspace.cluster:
+            events = EventLog(request.events)
+            done = releases.remove(workspace.cluster, events.log, _reporter(events), request.check)
         else:
             plan = removal_of(workspace, request.images)
             _do(workspace, plan, request)
@@ -143,8 +162,7 @@ def _reporter(events: EventLog) -> Report:
     """Writes steps as events; once the process that asked for the run is gone, no further step is begun."""
 
     def report(event: str, step: Step, number: int, of: int, seconds: float) -> None:
-        asked_by = os.environ.get(RUN_VARIABLE)
-        if event == "start" and asked_by and not Path(f"/proc/{asked_by}").exists():
+        if event == "start" and asker_gone():
             raise CantiereError(Problem("run.gone", "the run that asked for this was killed", "run the same command again", path=step.id))
         events.step(event, step, number, of, seconds)
 

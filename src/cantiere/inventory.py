@@ -19,6 +19,7 @@ REQUEST_VARIABLE = "CANTIERE_REQUEST"
 
 COMPOSE_GROUP = "compose_hosts"
 CONTROLLER_GROUP = "controllers"
+CLUSTER_GROUP = "cluster_controllers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,11 @@ def machines(source: Path, workspace: Workspace | None = None) -> list[Machine]:
     site = load(source)
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     if site.platform == "kubernetes":
-        controller = Machine("controller", (CONTROLLER_GROUP,), local | {"machines_site": str(site.file)})
+        named = {"machines_site": str(site.file), "releases_site": str(site.file)}
+        controller = Machine("controller", (CONTROLLER_GROUP, CLUSTER_GROUP), local | named)
         return [controller, *_fleet(workspace or asked_for(source))]
+    if site.platform == "cluster":
+        return [Machine("controller", (CLUSTER_GROUP,), local | {"releases_site": str(site.file)})]
     variables = local | {
         "container_engine_name": preferred(site.engine),
         "container_engine_state_dir": str(site.state_dir),

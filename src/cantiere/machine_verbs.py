@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cantiere import cluster_verbs
 from cantiere.errors import CantiereError, Problem
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ def status(workspace: Workspace, fleet: Fleet, state: State, as_json: bool) -> i
     from cantiere.machines.raising import status as look
 
     rows, drift = look(fleet)
+    releases, differing = cluster_verbs.state_of(workspace)
+    drift = [*drift, *differing]
     if as_json:
         found = {"facility": workspace.facility.name, "lineage": state.lineage, "serial": state.serial, "machines": rows, "drift": drift}
+        found |= {"releases": releases}
         print(json.dumps(found, indent=1))
         return 0
     print(f"{'machine':20} {'address':16} {'state':9} {'node':9} {'version':9} roles")
@@ -45,17 +49,11 @@ def status(workspace: Workspace, fleet: Fleet, state: State, as_json: bool) -> i
     for row in rows:
         if row["specification"] == "another":
             print(f"{row['machine']} was made from another specification; `up --replace {row['machine']}` makes it anew")
+    cluster_verbs.show(releases)
     print("drift: none" if not drift else "drift:")
     for step in drift:
         print(f"  {step}")
     return 0
-
-
-def verify(fleet: Fleet, as_json: bool) -> int:
-    """Use the cluster for real, and tell whether it works."""
-    from cantiere.machines.verify import verify as use
-
-    return use(fleet, as_json)
 
 
 def ssh(fleet: Fleet, machine: str, command: Sequence[str]) -> int:
@@ -69,6 +67,8 @@ def kubectl(workspace: Workspace, arguments: Sequence[str]) -> int:
     from cantiere.machines.nodes import ADMIN, KUBECTL
 
     fleet = workspace.fleet
+    if fleet is None and workspace.cluster:
+        return cluster_verbs.kubectl(workspace.cluster, arguments)
     if fleet is None:
         name = workspace.site.name
         raise CantiereError(Problem("cluster.none", f"site {name!r} has no cluster", "name a site with platform: kubernetes", path=name))

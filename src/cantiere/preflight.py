@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cantiere import artifacts, bridge
 from cantiere import observe as look
+from cantiere.cluster.preflight import check as cluster_preflight
 from cantiere.containers_conf import containers_conf
 from cantiere.engine import Engine, detect
 from cantiere.errors import PreflightError, Problem
@@ -45,6 +46,9 @@ def check(workspace: Workspace) -> None:
     if workspace.fleet:
         machines_preflight(workspace.fleet)
         return
+    if workspace.cluster:
+        cluster_preflight(workspace.cluster)
+        return
     engine = detect(workspace.engine_name, workspace.site.state_dir)
     try:
         seen = look.observe(workspace, engine)
@@ -69,8 +73,8 @@ def check(workspace: Workspace) -> None:
 
 
 def rights(workspace: Workspace) -> Iterable[Problem]:
-    """What the user lacks to run containers or machines on this machine; machines elsewhere need nothing here."""
-    if os.geteuid() != 0 and workspace.site.provider.get("type") != "hosts":
+    """What the user lacks to run containers or machines on this machine; machines and clusters elsewhere need nothing here."""
+    if os.geteuid() != 0 and workspace.site.provider.get("type") not in ("hosts", "cluster"):
         yield Problem("rights.root", "a facility on this machine needs root", "run `sudo ./cantiere up`", path="root")
 
 

@@ -6,6 +6,7 @@ import json
 import time
 
 from cantiere import artifacts, preflight
+from cantiere.cluster import raising as clusters
 from cantiere.converge import PATIENCE, plan_of, removal_of
 from cantiere.errors import CantiereError, PreflightError
 from cantiere.machines import raising as fleets
@@ -28,6 +29,8 @@ def up(workspace: Workspace, as_json: bool) -> int:
     """
     if workspace.fleet:
         return fleets.up(workspace, workspace.fleet, as_json)
+    if workspace.cluster:
+        return clusters.up(workspace, workspace.cluster, as_json)
     began = time.monotonic()
     say = sayer(as_json)
     workspace.store.settle(PATIENCE)

@@ -14,16 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cantiere.converge import RUN_VARIABLE
 from cantiere.errors import CantiereError, Problem
 from cantiere.events import read_from
 from cantiere.inventory import REQUEST_VARIABLE
 from cantiere.progress import Progress
+from cantiere.runs import RUN_VARIABLE
 from cantiere.site import REPOSITORY, Site
 from cantiere.state import write_atomic
 from cantiere.workspace import CACHE, Workspace
 
 POLL_SECONDS = 0.1
+ROLES = ("compose", "machines", "releases")
+"""Roles that take the template, its inputs and a file for events."""
 TIMINGS = CACHE / "timings.json"
 
 
@@ -73,7 +75,8 @@ def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Prog
     with tempfile.TemporaryDirectory(prefix="cantiere-run-") as folder:
         events = Path(folder) / "events.jsonl"
         given = Path(folder) / "variables.json"
-        given.write_text(json.dumps({**variables, "compose_events": str(events), "machines_events": str(events)}), encoding="utf-8")
+        logs = {f"{role}_events": str(events) for role in ROLES}
+        given.write_text(json.dumps({**variables, **logs}), encoding="utf-8")
         log = Path(folder) / "ansible.log"
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(site.file), "-e", f"@{given}", f"playbooks/{name}.yml"]
         if skip_tags:
@@ -165,8 +168,11 @@ def variables(workspace: Workspace) -> dict[str, Any]:
         "replace": list(workspace.replace),
         "scale": dict(workspace.scale),
     }
-    prefix = "machines" if workspace.fleet else "compose"
-    return {f"{prefix}_{key}": value for key, value in given.items() if workspace.fleet or key not in ("replace", "scale")}
+    prefixes = (["machines"] if workspace.fleet else []) + (["releases"] if workspace.cluster else ["compose"])
+    of_machines = ("replace", "scale")
+    return {
+        f"{prefix}_{key}": value for prefix in prefixes for key, value in given.items() if prefix == "machines" or key not in of_machines
+    }
 
 
 def sayer(as_json: bool) -> Callable[[str], None]:

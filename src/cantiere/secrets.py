@@ -8,15 +8,27 @@ import secrets as randomness
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cantiere import pki
 from cantiere.errors import CantiereError, Problem
 from cantiere.idtoken import mint
-from cantiere.model import Container, Secret
+from cantiere.model import Container, Secret, SecretFile
 from cantiere.state import write_atomic
 
 Parts = dict[str, str]
+
+
+class Holder(Protocol):
+    """Something that is shown secrets as files: a container, or a service of a machine."""
+
+    @property
+    def name(self) -> str:
+        """Its name, unique on the site."""
+
+    @property
+    def secrets(self) -> tuple[SecretFile, ...]:
+        """The files."""
 
 
 class SecretStore:
@@ -36,7 +48,7 @@ class SecretStore:
         self._unsaved = False
 
     def value(self, secret: Secret, part: str = "value") -> str:
-        """The value of a secret, generated where it does not exist yet (and kept by :meth:`materialise`).
+        """The value of a secret, generated where it does not exist yet (and kept by :meth:`keep`).
 
         Parameters
         ----------
@@ -81,14 +93,18 @@ class SecretStore:
             )
         return self._all()[name]
 
-    def materialise(self, containers: Iterable[Container]) -> None:
+    def materialise(self, containers: Iterable[Holder]) -> None:
         """Write the secret files of containers, readable by root alone; what is generated for them is kept first."""
         values = {(c.name, item.file): self.value(item.secret, item.part) for c in containers for item in c.secrets}
+        self.keep()
+        for (container, file), value in values.items():
+            write_atomic(self.files_of(container) / file, value, 0o400)
+
+    def keep(self) -> None:
+        """Keep what was generated since the last time; nothing is written where nothing was."""
         if self._unsaved:
             write_atomic(self.file, self._vault().encrypt(json.dumps(self._all())).decode())
             self._unsaved = False
-        for (container, file), value in values.items():
-            write_atomic(self.files_of(container) / file, value, 0o400)
 
     def complete(self, container: Container) -> bool:
         """Whether all secret files of a container are there."""

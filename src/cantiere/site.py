@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,27 @@ from cantiere.errors import Location, Problem, TemplateError
 
 ENGINES = ("auto", "podman", "docker")
 SUPPLIES = ("auto", "upstream", "mirror", "build")
-PLATFORMS = ("compose", "kubernetes")
+PLATFORMS = ("compose", "kubernetes", "cluster")
 PROVIDERS = ("nspawn", "hosts")
+CLUSTER = "cluster"
+CLUSTER_KEYS = ("type", "kubeconfig", "context", "namespace", "namespaced")
+REGISTRY_KEYS = ("address", "user", "password", "ca")
+FACTS = (
+    "zone",
+    "cluster_domain",
+    "ingress_class",
+    "ingress_address",
+    "gateway",
+    "issuer",
+    "storage_class",
+    "shared_storage_class",
+    "pod_subnet",
+    "service_subnet",
+    "api_address",
+    "network_policies",
+)
+"""What a site may say of its cluster better than a look at it tells."""
+NAMESPACE = "facility"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -34,7 +54,8 @@ class Site:
     inputs_file:
         Inputs of the template, or None.
     platform:
-        What the platform is bound to: ``compose`` (containers on this machine) or ``kubernetes`` (a cluster on machines of a provider).
+        What the platform is bound to: ``compose`` (containers on this machine), ``kubernetes`` (a cluster on machines of a provider) or
+        ``cluster`` (a Kubernetes cluster that exists).
     engine:
         ``podman``, ``docker`` or ``auto``.
     subnet:
@@ -54,6 +75,17 @@ class Site:
         Where machines come from: ``type`` and what that provider takes.
     kubernetes:
         What the cluster takes of the site's network; see :class:`cantiere.machines.wanted.Network`.
+    releases:
+        Release to what the site says of it: ``values_overrides``, ``installed``, ``storage_class``, ``outside``.
+    registry:
+        ``address`` (host, port and path) from which nodes take the facility's own images; to push ``user``, ``password`` (a reference) and
+        ``ca`` (a file).
+    facts:
+        What the site knows of the cluster better than a look at it tells, by the names of :class:`cantiere.values.model.ClusterFacts`.
+    services:
+        Python files of the site's folder with services of its own; see :mod:`cantiere.values.site_services`.
+    charts:
+        Pins of charts that nodes of the template bring, as the section ``charts`` of ``artifacts.yaml`` has them.
     """
 
     name: str
@@ -70,6 +102,22 @@ class Site:
     artifacts_file: Path | None = None
     provider: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
+    releases: Mapping[str, Any] = field(default_factory=dict)
+    registry: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
+    charts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the facility's own services on a cluster."""
+        return str(self.provider.get("namespace") or NAMESPACE)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Kubeconfig of a cluster that exists: the site's, else what kubectl would take."""
+        given = str(self.provider.get("kubeconfig") or os.environ.get("KUBECONFIG", "").partition(":")[0] or "~/.kube/config")
+        return (self.file.parent / Path(given).expanduser()).resolve()
 
     @property
     def prefix(self) -> str:
@@ -115,8 +163,11 @@ def load(path: Path, template: Path | None = None, inputs_file: Path | None = No
 
     if not isinstance(data, dict):
         raise TemplateError(Problem("site.shape", "a site is a mapping", "start from inventories/here/cantiere.yml", Location(str(path))))
-    known = {"plugin", "site", "template", "inputs", "platform", "state_dir", "artifacts", "mirror", "artifacts_file"}
-    known |= {"provider", "kubernetes"} if data.get("platform") == "kubernetes" else {"engine", "subnet", "bind_address"}
+    known = {"plugin", "site", "template", "inputs", "platform", "state_dir", "artifacts", "mirror", "artifacts_file", "services"}
+    known |= {
+        "kubernetes": {"provider", "kubernetes", "engine", "releases", "registry", "facts"},
+        "cluster": {"provider", "engine", "releases", "registry", "facts"},
+    }.get(str(data.get("platform")), {"engine", "subnet", "bind_address"})
     for key in sorted(set(map(str, data)) - known):
         wrong(key, f"unknown key {key!r}", f"use one of: {', '.join(sorted(known))}")
 
@@ -157,7 +208,22 @@ def load(path: Path, template: Path | None = None, inputs_file: Path | None = No
         artifacts_file=(path.parent / str(data["artifacts_file"])).resolve() if "artifacts_file" in data else None,
         provider=_mapping(data, "provider"),
         kubernetes=_mapping(data, "kubernetes"),
+        releases=_mapping(data, "releases"),
+        registry={"address": data["registry"]} if isinstance(data.get("registry"), str) else _mapping(data, "registry"),
+        facts=_mapping(data, "facts"),
+        services=tuple(map(str, data["services"])) if isinstance(data.get("services"), list) else (),
     )
+    if "services" in data and not isinstance(data["services"], list):
+        wrong("services", "services is a list of files", "for example [services/mine.py]")
+    for key, allowed in (
+        ("registry", REGISTRY_KEYS),
+        ("facts", FACTS),
+        *([("provider", CLUSTER_KEYS)] if site.platform == CLUSTER else []),
+    ):
+        for name in sorted(set(map(str, getattr(site, key))) - set(allowed)):
+            wrong(f"{key}.{name}", f"unknown key {key}.{name}", f"use one of: {', '.join(allowed)}")
+    if site.platform == CLUSTER and site.provider.get("type") != CLUSTER:
+        wrong("provider", "platform cluster needs provider cluster", "set provider.type to cluster, with kubeconfig and context")
     if site.platform == "kubernetes" and site.provider.get("type") not in PROVIDERS:
         wrong("provider", "platform kubernetes needs machines from somewhere", f"set provider.type to one of: {', '.join(PROVIDERS)}")
     if site.artifacts == "mirror" and not site.mirror:

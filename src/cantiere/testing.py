@@ -141,11 +141,13 @@ def checks() -> list[Check]:
 
 
 def scenarios(full: bool) -> list[Check]:
-    """One check for each file of ``tests/system``."""
+    """One check for each file of ``tests/system``, and for each of its folders: what such a folder's tests share is raised once."""
     selection = () if full else ("-m", "not full")
+    home = REPOSITORY / "tests" / "system"
+    described = {path: path for path in home.glob("test_*.py")} | {path.parent: path for path in home.glob("*/conftest.py")}
     return [
-        pytest(path.stem.removeprefix("test_"), heading(path), "-v", "-s", *selection, str(path.relative_to(REPOSITORY)))
-        for path in sorted((REPOSITORY / "tests" / "system").glob("test_*.py"))
+        pytest(path.stem.removeprefix("test_"), heading(text), "-v", "-s", *selection, str(path.relative_to(REPOSITORY)))
+        for path, text in sorted(described.items(), key=lambda item: item[0].stem.removeprefix("test_"))
     ]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cantiere import machine_verbs, mirror_verbs, scale_verbs
+from cantiere import cluster_verbs, machine_verbs, mirror_verbs, scale_verbs, values_verbs
 from cantiere.errors import CantiereError, Problem, TemplateError
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def _inputs(options: argparse.Namespace) -> dict[str, Any]:
     return values
 
 
-def _workspace(options: argparse.Namespace) -> Workspace:
+def workspace_of(options: argparse.Namespace) -> Workspace:
+    """The workspace that a command line asks for; what the front end warns of is shown."""
     from cantiere.workspace import open_site
 
     replace = getattr(options, "replace", ())
@@ -51,7 +52,7 @@ def _print(data: object) -> None:
 
 def validate(options: argparse.Namespace) -> int:
     """Check a template and its inputs."""
-    from cantiere.services import catalogue
+    from cantiere import catalogue
     from cantiere.tosca.compile import load
 
     loaded = load(options.template, inputs=_inputs(options), inputs_file=options.inputs)
@@ -81,7 +82,7 @@ def plan(options: argparse.Namespace) -> int:
     from cantiere.converge import plan_of
     from cantiere.plan.walk import explain as tell
 
-    made = plan_of(_workspace(options))
+    made = plan_of(workspace_of(options))
     if options.json:
         _print(made.as_dict())
     else:
@@ -94,7 +95,7 @@ def explain(options: argparse.Namespace) -> int:
     """Tell every step with what it waits for."""
     from cantiere.converge import plan_of
 
-    made = plan_of(_workspace(options))
+    made = plan_of(workspace_of(options))
     if options.json:
         _print(made.as_dict())
         return 0
@@ -106,11 +107,17 @@ def explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def values(options: argparse.Namespace) -> int:
+    """Show the values of a release, or list the releases."""
+    values_verbs.words(options)
+    return values_verbs.values(workspace_of(options), options)
+
+
 def graph(options: argparse.Namespace) -> int:
     """Draw the topology or the plan."""
     from cantiere import graph as drawing
 
-    workspace = _workspace(options)
+    workspace = workspace_of(options)
     if options.plan:
         from cantiere.converge import plan_of
 
@@ -128,7 +135,7 @@ def up(options: argparse.Namespace) -> int:
     """Raise the facility."""
     from cantiere import raising
 
-    return raising.up(_workspace(options), options.json)
+    return raising.up(workspace_of(options), options.json)
 
 
 def down(options: argparse.Namespace) -> int:
@@ -148,6 +155,8 @@ def status(options: argparse.Namespace) -> int:
     workspace, state = open_applied(options.site)
     if workspace.fleet:
         return machine_verbs.status(workspace, workspace.fleet, state, options.json)
+    if workspace.cluster:
+        return cluster_verbs.status(workspace, workspace.cluster, state, options.json)
     seen = observe(workspace, detect(workspace.engine_name, workspace.site.state_dir))
     drift = plan_of(workspace)
     rows = [
@@ -187,8 +196,6 @@ def verify(options: argparse.Namespace) -> int:
     from cantiere.workspace import open_applied
 
     workspace, _ = open_applied(options.site)
-    if workspace.fleet:
-        return machine_verbs.verify(workspace.fleet, options.json)
     return use(workspace, options.only, options.json)
 
 
@@ -337,6 +344,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "plan": plan,
     "explain": explain,
     "graph": graph,
+    "values": values,
     "up": up,
     "scale": scale_verbs.scale,
     "status": status,
@@ -347,6 +355,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "exec": exec_,
     "ssh": ssh,
     "kubectl": kubectl,
+    "helmfile": cluster_verbs.helmfile,
     "secrets": secrets,
     "mirror": mirror_verbs.mirror,
     "completion": completion,

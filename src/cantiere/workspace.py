@@ -8,18 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cantiere import artifacts, bind, compose
+from cantiere import artifacts, bind, catalogue, compose
 from cantiere import site as sites
 from cantiere.errors import CantiereError, Problem, TemplateError
 from cantiere.model import Facility, Project
 from cantiere.plan.build import Wanted
-from cantiere.services import catalogue
 from cantiere.services.facts import Facts
 from cantiere.site import Site
 from cantiere.state import State, StateStore
 from cantiere.tosca.compile import load
+from cantiere.values import site_services
 
 if TYPE_CHECKING:
+    from cantiere.cluster.platform import Cluster
     from cantiere.machines.fleet import Fleet
 
 CACHE = Path("/var/cache/cantiere")
@@ -58,11 +59,20 @@ class Workspace:
     @cached_property
     def fleet(self) -> Fleet | None:
         """The facility's machines, where the site puts it on machines."""
-        if self.site.platform == "compose":
+        if self.site.platform != "kubernetes":
             return None
         from cantiere.machines.fleet import Fleet
 
         return Fleet(self.site, self.facility, frozenset(self.replace), self.scale)
+
+    @cached_property
+    def cluster(self) -> Cluster | None:
+        """The facility's releases, where the site puts it on a cluster: one of ours, or one that exists."""
+        if self.site.platform == "compose":
+            return None
+        from cantiere.cluster.platform import Cluster
+
+        return Cluster(self.site, self.facility, self.fleet)
 
     @cached_property
     def store(self) -> StateStore:
@@ -147,7 +157,8 @@ def open_site(
     path = sites.find(name)
     site = sites.load(path, template, inputs_file)
     loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file)
-    problems = catalogue.check(loaded.facility)
+    own = site_services.load(site.file.parent, site.services)
+    problems = catalogue.check(loaded.facility, site.platform, own)
     from cantiere.engine import preferred
 
     workspace = Workspace(site, loaded.facility, dict(inputs), preferred(site.engine), loaded.warnings, tuple(replace), scale or {})

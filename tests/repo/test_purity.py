@@ -12,7 +12,9 @@ from support.tree import REPOSITORY, name
 
 SOURCE = REPOSITORY / "src" / "cantiere"
 
-MACHINES = tuple(f"machines/{name}" for name in ("model", "wanted", "roles", "plan", "matching", "preflight", "hostkey"))
+MACHINES = tuple(
+    f"machines/{name}" for name in ("model", "wanted", "roles", "plan", "matching", "preflight", "hostkey", "registry", "growth")
+)
 PURE = (
     "model",
     "errors",
@@ -26,18 +28,23 @@ PURE = (
     "kubernetes/*",
     "plan/definition",
     "plan/build",
+    "values/*",
+    "values/checks/*",
     *MACHINES,
 )
 """Modules of the core. They may import each other, and of the rest only what stands below."""
 
+OUTER = frozenset({"values/site_services"})
+"""Modules that match, and are no part of it: this one loads compilers from a site's folder."""
+
 LIBRARY = frozenset(
-    "__future__ abc base64 bisect collections copy dataclasses datetime decimal difflib enum fractions functools graphlib hashlib "
+    "__future__ abc base64 bisect collections copy dataclasses datetime decimal difflib enum fnmatch fractions functools graphlib hashlib "
     "heapq html io ipaddress itertools json math operator posixpath re shlex string textwrap types typing unicodedata "
     "urllib.parse uuid".split()
 )
 """Modules of the standard library that touch nothing outside the process."""
 
-OUTSIDE = frozenset({"yaml", "toscaparser"})
+OUTSIDE = frozenset({"jsonschema", "referencing", "toscaparser", "yaml"})
 
 READER = "tosca/sources"
 """The one module of the front end that reads files: the template, its imports, the inputs and the types."""
@@ -56,7 +63,8 @@ BUILTINS = frozenset({"open", "print", "input", "exec", "eval", "compile", "__im
 def modules() -> dict[str, Path]:
     """The core's modules by their name under ``src/cantiere``."""
     found = {path for pattern in PURE for path in SOURCE.glob(f"{pattern}.py") if path.exists()}
-    return {path.relative_to(SOURCE).with_suffix("").as_posix(): path for path in sorted(found)}
+    named = {path.relative_to(SOURCE).with_suffix("").as_posix(): path for path in sorted(found)}
+    return {name: path for name, path in named.items() if name not in OUTER}
 
 
 CORE = modules()

@@ -45,7 +45,7 @@ TASKS = {
     "restore",
     "spread",
 }
-ON_THE_CONTROLLER = {"compose", "machines"}
+ON_THE_CONTROLLER = {"compose", "machines", "releases"}
 """Roles that make a facility from the controller: scenarios of ``tests/system`` raise one."""
 LISTS = ("import_tasks", "include_tasks", "include_role", "import_role")
 

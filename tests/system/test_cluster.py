@@ -24,6 +24,10 @@ from support.host import Host
 from support.tree import REPOSITORY
 
 SITE = ("--site", "nspawn")
+TEMPLATE = REPOSITORY / "tosca" / "templates" / "cluster.yaml"
+"""Machines and the cluster on them, and nothing that runs there."""
+MACHINES = {"control_machines": 3, "worker_machines": 2}
+ASKED = (str(TEMPLATE), *(word for name, number in MACHINES.items() for word in ("--input", f"{name}={number}")))
 ADDRESS = "10.138.0.250"
 SEED = 20361
 LONGEST = 60.0
@@ -64,7 +68,8 @@ class Cluster:
         self.api = Api()
 
     def up(self, *arguments: str, site: tuple[str, ...] = SITE) -> dict[str, Any]:
-        result: dict[str, Any] = self.cantiere.json("up", *site, *arguments)
+        asked = ASKED if site == SITE else ()
+        result: dict[str, Any] = self.cantiere.json("up", *asked, *site, *arguments)
         return result
 
     def machines(self) -> dict[str, dict[str, Any]]:
@@ -108,7 +113,7 @@ def test_killed_from_nothing(cluster: Cluster, kills: int) -> None:
     moments = random.Random(SEED + kills)
     for number in range(kills):
         moment = moments.uniform(3.0, LONGEST)
-        at_work = cluster.cantiere.killed(moment, "up", *SITE)
+        at_work = cluster.cantiere.killed(moment, "up", *ASKED, *SITE)
         print(f"\n  kill {number + 1}: " + (f"after {moment:.1f} s" if at_work else f"up was done before {moment:.1f} s"))
     cluster.up()
     assert len(ready(cluster.machines())) == 5
@@ -183,8 +188,8 @@ def test_upgrade(cluster: Cluster, tmp_path: Path) -> None:
     """The same source, relinked under the next patch version, replaces the old one; the API stays."""
     (tmp_path / "pins.yaml").write_text(yaml.safe_dump({"binaries": {"kubernetes": {"version": NEXT, "source": "1.36.3"}}}))
     given = yaml.safe_load((REPOSITORY / "inventories" / "nspawn" / "cantiere.yml").read_text())
-    given |= {"template": str(REPOSITORY / "tosca" / "templates" / "facility.yaml"), "artifacts_file": "pins.yaml"}
-    given["inputs"] = str(REPOSITORY / "inventories" / "nspawn" / "inputs.yml")
+    given |= {"template": str(TEMPLATE), "artifacts_file": "pins.yaml", "inputs": "inputs.yml", "releases": {}}
+    (tmp_path / "inputs.yml").write_text(yaml.safe_dump(MACHINES))
     (tmp_path / "cantiere.yml").write_text(yaml.safe_dump(given))
     stop, silence = threading.Event(), []
     watcher = threading.Thread(target=lambda: silence.append(cluster.api.longest_silence(stop)))

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from cantiere_notebook import tokens
+from cantiere_notebook import agent, tokens
 from cantiere_notebook.trust import trust
 
 FIRST_TOKEN_SECONDS = 20.0
@@ -38,6 +38,7 @@ def main() -> None:
     binaries = Path(sys.executable).parent
     os.environ["PATH"] = f"{binaries}:{os.environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
     trust()
+    agent.introduce()
     first_token()
     subprocess.Popen([sys.executable, "-m", "cantiere_notebook.keeper"])
     os.execv(binaries / "jupyterhub-singleuser", ["jupyterhub-singleuser", *sys.argv[1:]])

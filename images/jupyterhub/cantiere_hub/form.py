@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -13,6 +13,34 @@ GIB = 1 << 30
 LEAST_MEMORY = 0.5
 USUAL_MEMORY = 2.0
 """In GiB."""
+
+
+STACK = "CANTIERE_STACK"
+"""Variable that names the script with which kernels and terminals begin."""
+OPTIONS = ("image", "size", "cpus", "memory", "gpus", "stack")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A size that the facility offers by name.
+
+    Parameters
+    ----------
+    title:
+        What users read and choose.
+    cpus, gpus:
+        Cores and GPUs.
+    memory:
+        Bytes.
+    groups:
+        Whose members may have it; empty is everybody.
+    """
+
+    title: str
+    cpus: int
+    memory: int
+    gpus: int
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +57,10 @@ class Limits:
         Most cores and GPUs.
     max_memory:
         Most memory in bytes.
+    profiles:
+        Sizes by name, beside those that users put together themselves.
+    stacks:
+        Title of a software stack to the script that sets its environment up.
     """
 
     images: Mapping[str, str]
@@ -36,25 +68,34 @@ class Limits:
     max_cpus: int
     max_memory: int
     max_gpus: int
+    profiles: tuple[Profile, ...] = ()
+    stacks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def max_gib(self) -> float:
         """Most memory in GiB, rounded down to what the page can show."""
         return math.floor(self.max_memory / GIB * 10) / 10
 
+    def of(self, groups: Iterable[str]) -> Limits:
+        """The same for a member of these groups: without the profiles that are others'."""
+        known = set(groups)
+        return replace(self, profiles=tuple(item for item in self.profiles if not item.groups or known & set(item.groups)))
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a user chose: an image's reference, cores, bytes of memory and GPUs."""
+    """What a user chose: an image's reference, cores, bytes of memory, GPUs, and the titles of a profile and a stack, or ``""``."""
 
     image: str
     cpus: int
     memory: int
     gpus: int
+    profile: str = ""
+    stack: str = ""
 
 
 def parse(form: Mapping[str, Sequence[str]], limits: Limits) -> dict[str, str]:
-    """The answers of the page as the options of a server; a typed image goes before the selected one.
+    """The answers of the page as the options of a server; a typed image goes before the selected one, a profile before the numbers.
 
     Raises
     ------
@@ -62,7 +103,8 @@ def parse(form: Mapping[str, Sequence[str]], limits: Limits) -> dict[str, str]:
         As of :func:`choose`.
     """
     answers = {name: values[0].strip() for name, values in form.items() if values}
-    options = {name: answers[name] for name in ("image", "cpus", "memory", "gpus") if answers.get(name)}
+    chosen = [name for name in OPTIONS if answers.get(name) and not (answers.get("size") and name in ("cpus", "memory", "gpus"))]
+    options = {name: answers[name] for name in chosen}
     if typed := answers.get("typed_image"):
         options["image"] = typed
     choose(options, limits)
@@ -75,7 +117,7 @@ def choose(options: Mapping[str, Any], limits: Limits) -> Choice:
     Parameters
     ----------
     options:
-        ``image``, ``cpus``, ``memory`` in GiB, and ``gpus``.
+        ``image``, ``cpus``, ``memory`` in GiB, ``gpus``, ``stack``, and ``size``, a profile, which goes before the three numbers.
     limits:
         What may be chosen.
 
@@ -84,20 +126,48 @@ def choose(options: Mapping[str, Any], limits: Limits) -> Choice:
     ValueError
         An option is unknown or out of range; the text is for the user.
     """
-    unknown = sorted(set(options) - {"image", "cpus", "memory", "gpus"})
+    unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
-        raise ValueError(f"unknown option {', '.join(unknown)}: a server has image, cpus, memory and gpus")
+        raise ValueError(f"unknown option {', '.join(unknown)}: a server has {', '.join(OPTIONS)}")
     image = str(options.get("image") or next(iter(limits.images)))
     if image not in limits.images and not (limits.image_pattern and re.fullmatch(limits.image_pattern, image)):
         typed = ", or type in registry/path:tag" if limits.image_pattern else ""
         raise ValueError(f"image {image!r} is out of range: choose one of the list{typed}")
+    stack = _listed(options, "stack", limits.stacks)
+    named = _listed(options, "size", [profile.title for profile in limits.profiles])
+    for profile in limits.profiles:
+        if profile.title == named:
+            return Choice(image, profile.cpus, profile.memory, profile.gpus, named, stack)
     memory = _number(options, "memory", usual(limits), LEAST_MEMORY, limits.max_gib, " GiB")
     return Choice(
         image=image,
         cpus=int(_number(options, "cpus", 1, 1, limits.max_cpus, "", whole=True)),
         memory=min(int(memory * GIB), limits.max_memory),
         gpus=int(_number(options, "gpus", 0, 0, limits.max_gpus, "", whole=True)),
+        stack=stack,
     )
+
+
+def placement(choice: Choice, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where a choice may run on a cluster: the profile's own place, else the usual one of servers with or without GPUs.
+
+    Parameters
+    ----------
+    choice:
+        What the user chose.
+    settings:
+        The hub's: ``profiles`` with their ``placement``, and ``gpu_placement``.
+
+    Returns
+    -------
+    dict
+        ``gpu`` (the resource's name), ``node_selector`` and ``tolerations``.
+    """
+    for profile in settings["profiles"]:
+        if profile["title"] == choice.profile:
+            return dict(profile["placement"])
+    nowhere = {"gpu": "", "node_selector": {}, "tolerations": []}
+    return dict(settings["gpu_placement"]) if choice.gpus else nowhere
 
 
 def usual(limits: Limits) -> float:
@@ -107,10 +177,13 @@ def usual(limits: Limits) -> float:
 
 def page(limits: Limits) -> str:
     """The form's fields, in the page that JupyterHub puts around them."""
-    choices = "".join(f'<option value="{escape(image)}">{escape(title)}</option>' for image, title in limits.images.items())
+    sizes = {"": "as given below", **{item.title: f"{item.title} ({_size(item)})" for item in limits.profiles}}
+    stacks = {"": "none", **{title: title for title in limits.stacks}}
     fields = [
-        _field("image", "Image", f'<select class="form-select" id="image" name="image">{choices}</select>', ""),
+        _field("image", "Image", _select("image", limits.images), ""),
         _field("typed_image", "or another image", _TYPED_INPUT, _TYPED_HELP) if limits.image_pattern else "",
+        _field("stack", "Software stack", _select("stack", stacks), _STACK_HELP) if limits.stacks else "",
+        _field("size", "Size", _select("size", sizes), "a named size goes before the numbers") if limits.profiles else "",
         _field("cpus", "Cores", _input("cpus", 1, 1, limits.max_cpus, 1), f"1 to {limits.max_cpus}"),
         _field("memory", "Memory", _input("memory", usual(limits), LEAST_MEMORY, limits.max_gib, 0.1, "GiB"), _memory_help(limits)),
         _field("gpus", "GPUs", _input("gpus", 0, 0, limits.max_gpus, 1), _gpus_help(limits)),
@@ -128,12 +201,26 @@ _TYPED_HELP = (
 )
 
 
+_STACK_HELP = "Its environment is set up in every kernel and terminal."
+
+
 def _memory_help(limits: Limits) -> str:
     return f"{LEAST_MEMORY:g} to {limits.max_gib:g} GiB; a process that asks for more is ended"
 
 
 def _gpus_help(limits: Limits) -> str:
     return f"0 to {limits.max_gpus}" if limits.max_gpus else "this facility offers none"
+
+
+def _size(profile: Profile) -> str:
+    gpus = f", {profile.gpus} GPU" if profile.gpus else ""
+    return f"{profile.cpus} cores, {profile.memory / GIB:g} GiB{gpus}"
+
+
+def _select(name: str, choices: Mapping[str, str]) -> str:
+    """A list to choose from: value to what users read."""
+    options = "".join(f'<option value="{escape(value)}">{escape(title)}</option>' for value, title in choices.items())
+    return f'<select class="form-select" id="{name}" name="{name}">{options}</select>'
 
 
 def _field(name: str, label: str, control: str, help_text: str) -> str:
@@ -147,6 +234,13 @@ def _input(name: str, value: float, least: float, most: float, step: float, unit
         f' min="{least:g}" max="{most:g}" step="{step:g}" aria-describedby="{name}-help">'
     )
     return f'<div class="input-group">{field}<span class="input-group-text">{unit}</span></div>' if unit else field
+
+
+def _listed(options: Mapping[str, Any], name: str, known: Iterable[str]) -> str:
+    value = str(options.get(name) or "")
+    if value and value not in known:
+        raise ValueError(f"{name} {value!r} is not on the list")
+    return value
 
 
 def _number(options: Mapping[str, Any], name: str, preset: float, least: float, most: float, unit: str, *, whole: bool = False) -> float:

@@ -11,7 +11,7 @@ from docker.utils import parse_repository_tag
 from dockerspawner import DockerSpawner
 from tornado import web
 
-from cantiere_hub.form import Limits, choose
+from cantiere_hub.form import STACK, Limits, choose
 
 LAUNCH = Path(__file__).with_name("launch.sh").read_text(encoding="utf-8")
 
@@ -27,11 +27,12 @@ class ImageMissing(Exception):
 class NotebookSpawner(DockerSpawner):
     """DockerSpawner that also pulls by digest, and whose options are held to the facility's limits.
 
-    ``limits`` and ``gpu_driver`` are set for the class, once, by the hub's configuration.
+    ``limits``, ``gpu_driver`` and ``usual_environment`` are set for the class, once, by the hub's configuration.
     """
 
     limits: Limits
     gpu_driver: str
+    usual_environment: Mapping[str, str]
     gpus = 0
 
     async def pull_image(self, image: str) -> None:
@@ -85,6 +86,8 @@ def apply(spawner: NotebookSpawner, options: Mapping[str, Any]) -> None:
     spawner.cpu_limit = float(choice.cpus)
     spawner.mem_limit = choice.memory
     spawner.gpus = choice.gpus
+    stack = {STACK: spawner.limits.stacks[choice.stack]} if choice.stack else {}
+    spawner.environment = {**spawner.usual_environment, **stack}
 
 
 def host_settings(user_processes: int) -> Any:

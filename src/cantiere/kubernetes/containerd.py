@@ -50,7 +50,7 @@ def config(pause_image: str, systemd_cgroup: bool, restrict_oom_score: bool, run
     }
 
 
-def hosts(registry: str, mirrors: Sequence[str]) -> dict[str, Any]:
+def hosts(registry: str, mirrors: Sequence[str], authority: str = "") -> dict[str, Any]:
     """The values of a registry's ``hosts.toml``: mirrors asked in turn, then the registry itself.
 
     Parameters
@@ -59,12 +59,19 @@ def hosts(registry: str, mirrors: Sequence[str]) -> dict[str, Any]:
         Host of the registry as image names have it.
     mirrors:
         Their URLs, the first one asked first.
+    authority:
+        File with the authority behind the registry's own certificate; ``""`` leaves the machine's own ones.
     """
-    capabilities = ["pull", "resolve"]
-    return {"server": f"https://{registry}", "host": {mirror: {"capabilities": capabilities} for mirror in mirrors}}
+    own = f"https://{registry}"
+    places: dict[str, dict[str, Any]] = {mirror: {"capabilities": ["pull", "resolve"]} for mirror in mirrors}
+    if authority:
+        places[own] = {"capabilities": ["pull", "resolve"], "ca": authority}
+    return {"server": own, "host": places}
 
 
-def files(config_values: Mapping[str, Any], registries: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+def files(
+    config_values: Mapping[str, Any], registries: Mapping[str, Sequence[str]], authorities: Mapping[str, str]
+) -> list[dict[str, str]]:
     """The files of containerd's configuration, as the manifest module takes them.
 
     Parameters
@@ -73,8 +80,14 @@ def files(config_values: Mapping[str, Any], registries: Mapping[str, Sequence[st
         From :func:`config`.
     registries:
         Registry host to its mirrors' URLs.
+    authorities:
+        Registry host to the authority behind its certificate, PEM.
     """
     found = [{"path": "/etc/containerd/config.toml", "content": toml(config_values)}]
-    for registry, mirrors in sorted(registries.items()):
-        found.append({"path": f"{REGISTRIES}/{registry}/hosts.toml", "content": toml(hosts(registry, mirrors))})
+    for registry in sorted({*registries, *authorities}):
+        folder = f"{REGISTRIES}/{registry}"
+        authority = f"{folder}/ca.crt" if registry in authorities else ""
+        if authority:
+            found.append({"path": authority, "content": authorities[registry]})
+        found.append({"path": f"{folder}/hosts.toml", "content": toml(hosts(registry, registries.get(registry, ()), authority))})
     return found

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cantiere import supply
 from cantiere.errors import Problem, TemplateError
-from cantiere.machines import nodes, roles, wanted
+from cantiere.machines import nodes, registry, roles, wanted
 from cantiere.machines.model import Machine, MachineSeen
 from cantiere.machines.plan import Converged, FleetSeen, FleetWanted, leader_of
 from cantiere.machines.probe import Probed, probe
@@ -20,6 +20,9 @@ from cantiere.model import Facility
 from cantiere.providers.base import Provider
 from cantiere.providers.choose import provider_of
 from cantiere.site import REPOSITORY, Site
+from cantiere.supply import charts
+from cantiere.supply.push import Registry
+from cantiere.values.catalogue import COMPILERS
 
 ARCHITECTURE = "amd64"
 CLUSTER_ARTIFACTS = (
@@ -97,8 +100,14 @@ class Fleet:
         return wanted.machines(self.facility, self.provider.observe().keys() if growing else (), self.scale)
 
     def artifacts(self) -> tuple[str, ...]:
-        """Artifacts that the machines take."""
-        return CLUSTER_ARTIFACTS if any(wanted.in_cluster(machine) for machine in wanted.machines(self.facility)) else ()
+        """Artifacts that the machines take: what makes them a cluster, and images of its services that no registry gives."""
+        if not any(wanted.in_cluster(machine) for machine in wanted.machines(self.facility)):
+            return ()
+        return tuple(dict.fromkeys([*CLUSTER_ARTIFACTS, *(charts.node_images(self.site) if self._served() else ())]))
+
+    def _served(self) -> bool:
+        """Whether the template has anything that a cluster runs."""
+        return any(node.type in COMPILERS for node in self.facility.nodes)
 
     def version(self) -> str:
         """Version of Kubernetes, or ``""`` without a cluster."""
@@ -112,7 +121,24 @@ class Fleet:
         """What the variables of each machine depend on; of artifacts, those that are in the store."""
         there = [name for name in self.artifacts() if name not in missing]
         found = {name: supply.placed([name], self.site, ARCHITECTURE) for name in there}
-        return roles.Context(placed, self.network, self.version(), leader, found)
+        return roles.Context(placed, self.network, self.version(), leader, found, self.registry_place(placed))
+
+    def registry_place(self, placed: Sequence[Machine]) -> registry.Place | None:
+        """Where the site's own registry is; None where nothing needs images of ours, and where the site names another one."""
+        asked = self._served() or any(registry.ROLE in machine.roles for machine in placed)
+        if self.site.registry or not asked or not any(wanted.in_cluster(machine) for machine in placed):
+            return None
+        folder = self.site.state_dir / "secrets" / registry.ROLE
+        contents = {name: (folder / name).read_bytes() for name in registry.FILES if (folder / name).is_file()}
+        return registry.place_of(placed, PurePosixPath(folder), contents)
+
+    def image_registry(self) -> Registry | None:
+        """The site's own registry as those who write to it need it; None where it has none, or its secrets are not made yet."""
+        place = self.registry_place(self.machines())
+        if place is None or not place.digest:
+            return None
+        folder = Path(place.folder)
+        return Registry(place.prefix, registry.USER, (folder / "password").read_text(encoding="utf-8"), folder / "ca.pem", place.door)
 
     def wanted(self, placed: Sequence[Machine], leader: str, missing: frozenset[str]) -> FleetWanted:
         """What should be there, with steps for the whole cluster done on one of its machines."""

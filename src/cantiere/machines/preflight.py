@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from cantiere.errors import Problem
 from cantiere.machines.model import CONTROL_PLANE, Machine
+from cantiere.machines.registry import PORT, WRITE_PORT
 from cantiere.machines.wanted import in_cluster
 
 GIB = 1024**3
@@ -36,8 +37,9 @@ BARE_PORTS = {
     "xrootd-redirector": (1094,),
     "nfs-server": (2049,),
     "squid": (3128,),
+    "registry": (PORT, WRITE_PORT),
 }
-OURS = re.compile(r"kubelet|kube-|etcd|condor_|xrootd|cmsd|squid")
+OURS = re.compile(r"kubelet|kube-|etcd|condor_|xrootd|cmsd|squid|docker-registr")
 """Programs that hold these ports on a machine that was converged; the kernel itself serves NFS."""
 KERNEL = "?"
 FOREIGN_RUNTIMES = {

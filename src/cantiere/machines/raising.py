@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from cantiere import artifacts, preflight
+from cantiere.cluster import raising as releases
 from cantiere.converge import PATIENCE, plan_of
 from cantiere.machines.fleet import Fleet
 from cantiere.machines.plan import build, differing
@@ -14,7 +15,6 @@ from cantiere.machines.wanted import endpoint
 from cantiere.plan.definition import Kind
 from cantiere.progress import Progress
 from cantiere.runner import playbook, remember, sayer, variables
-from cantiere.services.catalogue import SERVICES
 from cantiere.workspace import Workspace
 
 
@@ -38,9 +38,6 @@ def up(workspace: Workspace, fleet: Fleet, as_json: bool) -> int:
     making = [step.name for step in plan.steps if step.kind is Kind.ARTIFACT]
     if making:
         say(f"artifacts: {len(making)} to make by supply {artifacts.supply(workspace.site)}")
-    waiting = [node.name for node in workspace.facility.nodes if node.type in SERVICES]
-    if waiting:
-        say(f"services are not raised on a cluster yet: {', '.join(waiting)}")
     say(f"plan: {len(plan.steps)} steps" if plan.steps else "plan: no changes")
     run = playbook(workspace.site, "site", variables(workspace), Progress(as_json), skip_tags="preflight")
     seconds = time.monotonic() - began
@@ -74,7 +71,10 @@ def _tell(workspace: Workspace, result: dict[str, Any]) -> None:
         print(f"  {name:20} {address}")
     if result["endpoint"]:
         print(f"\nKubernetes API: https://{result['endpoint']}")
-    print("\nNext")
+    if workspace.cluster and workspace.cluster.asked:
+        releases.tell(workspace, workspace.cluster)
+    else:
+        print("\nNext")
     print(f"  ./cantiere status --site {site}              machines, nodes, and what has drifted")
     print(f"  ./cantiere ssh --site {site} MACHINE         a shell on one of them")
     print(f"  ./cantiere kubectl --site {site} get nodes   ask the cluster")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cantiere.machines.model import Machine
+from cantiere.machines.registry import PORT, USER, WRITE_PORT, Place
 from cantiere.machines.wanted import API_PORT, Network, endpoint, in_cluster
 
 BARE = {"storage": "storage_client", "gpu": "nvidia", "nfs-server": "nfs_server", "squid": "squid", "cvmfs": "cvmfs_client"}
@@ -23,6 +24,7 @@ MADE_FROM: Mapping[str, tuple[str, ...]] = {
     "virtual_address": _KUBERNETES,
     "kube_network": _KUBERNETES,
     "etcd_backup": _KUBERNETES,
+    "registry": ("src/cantiere/registry.py",),
     "nvidia": ("src/cantiere/gpu.py", "src/cantiere/package_sources.py"),
     "cvmfs_client": ("src/cantiere/cvmfs_client.py", "src/cantiere/package_sources.py"),
     "htcondor_machine": ("src/cantiere/services/htcondor*.py", "src/cantiere/image_files.py", "images/htcondor/**/*"),
@@ -50,6 +52,8 @@ class Context:
         Name of the control-plane machine on which steps for the whole cluster are done.
     placed:
         Artifact name to what role ``cantiere_artifacts`` takes for it.
+    registry:
+        Where the site's own registry is; None where it has none.
     """
 
     machines: Sequence[Machine]
@@ -57,6 +61,7 @@ class Context:
     version: str
     leader: str
     placed: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    registry: Place | None = None
 
 
 def roles_of(machine: Machine, context: Context) -> tuple[str, ...]:
@@ -68,6 +73,7 @@ def roles_of(machine: Machine, context: Context) -> tuple[str, ...]:
             found += ["virtual_address"] if context.network.virtual_address else []
             found += ["kube_network"] if machine.name == context.leader else []
             found += ["etcd_backup"]
+    found += ["registry"] if _serves_images(machine, context) else []
     found += [role for name, role in BARE.items() if name in machine.roles]
     found += ["htcondor_machine"] if any(role.startswith(HTCONDOR) for role in machine.roles) else []
     found += ["xrootd_machine"] if any(role.startswith(XROOTD) for role in machine.roles) else []
@@ -82,8 +88,12 @@ def variables(machine: Machine, context: Context) -> dict[str, Any]:
         "base_hostname": machine.name,
         "base_firewall_trusted": [*trusted, *pods],
     }
-    if machine.controls:
-        found["base_firewall_ports"] = [{"port": API_PORT, "protocol": "tcp", "from": []}]
+    open_ports = [API_PORT] if machine.controls else []
+    if _serves_images(machine, context) and context.registry:
+        found |= _registry(context.registry)
+        open_ports.append(WRITE_PORT)
+    if open_ports:
+        found["base_firewall_ports"] = [{"port": port, "protocol": "tcp", "from": []} for port in open_ports]
     if "gpu" in machine.roles:
         found["nvidia_gpus"] = machine.needs.get("num_gpus", 0)
     if in_cluster(machine):
@@ -91,10 +101,28 @@ def variables(machine: Machine, context: Context) -> dict[str, Any]:
     return found
 
 
+def _serves_images(machine: Machine, context: Context) -> bool:
+    return context.registry is not None and context.registry.machine == machine.name
+
+
+def _registry(place: Place) -> dict[str, Any]:
+    return {
+        "registry_certificate_file": str(place.folder / "certificate.pem"),
+        "registry_certificate_key_file": str(place.folder / "key.pem"),
+        "registry_password_file": str(place.folder / "password"),
+        "registry_port": PORT,
+        "registry_write_port": WRITE_PORT,
+        "registry_user": USER,
+        "registry_secrets": place.digest,
+    }
+
+
 def _cluster(machine: Machine, context: Context) -> dict[str, Any]:
     network = context.network
     images = ["pause-image", "kube-router-image", "coredns-image", "tools-image", "kubernetes-images"]
     images += ["etcd-image"] if machine.controls else []
+    known = {*images, "etcd-image"}
+    images += [name for name, rows in context.placed.items() if name not in known and any("archive" in row for row in rows)]
     found: dict[str, Any] = {
         "containerd_binaries": programs(context.placed.get("containerd", ()), PROGRAMS),
         "containerd_cni_binaries": programs(context.placed.get("cni-plugins", ()), CNI_PLUGINS),
@@ -113,6 +141,8 @@ def _cluster(machine: Machine, context: Context) -> dict[str, Any]:
         "kube_network_image": _reference(context, "kube-router-image"),
         "kube_network_service_subnet": network.service_subnet,
     }
+    if context.registry and context.registry.ca:
+        found["containerd_authorities"] = {context.registry.host: context.registry.ca}
     if machine.controls:
         controls = sorted((other for other in context.machines if other.controls), key=lambda other: other.name)
         place = [other.name for other in controls].index(machine.name)

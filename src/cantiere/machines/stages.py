@@ -11,6 +11,7 @@ from cantiere.machines.fleet import Fleet
 from cantiere.machines.plan import FleetSeen, FleetWanted, build, build_removal, gates, refusals
 from cantiere.plan.definition import Done, Plan, Stage
 from cantiere.plan.walk import Report, walk
+from cantiere.secrets import SecretStore
 from cantiere.state import StateStore
 
 API_PATIENCE = 120.0
@@ -57,6 +58,8 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     """
     if problems := [] if check else connect(fleet):
         raise CantiereError(problems)
+    if not check:
+        keep_secrets(fleet)
     wanted, seen = fleet.observe(patience=API_PATIENCE)
     refuse(wanted, seen)
     plan = build(wanted, seen)
@@ -74,6 +77,12 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     wanted = replace(wanted, replace=frozenset())
     refuse(wanted, seen)
     return Done(steps, gates(build(wanted, seen), wanted))
+
+
+def keep_secrets(fleet: Fleet) -> None:
+    """Make the secrets of services that machines run, and put them where their roles read them."""
+    if place := fleet.registry_place(fleet.machines()):
+        SecretStore(fleet.site.state_dir).materialise([place])
 
 
 def connect(fleet: Fleet) -> list[Problem]:

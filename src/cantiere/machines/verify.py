@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from cantiere import supply
 from cantiere.errors import CantiereError
@@ -12,8 +13,7 @@ from cantiere.kubernetes import trial
 from cantiere.machines import nodes
 from cantiere.machines.fleet import ARCHITECTURE, Fleet
 from cantiere.machines.wanted import in_cluster
-from cantiere.verify.command import show
-from cantiere.verify.result import Result, StepFailed, require, summary
+from cantiere.verify.result import Result, StepFailed, require
 
 ROLLOUT_SECONDS = 120
 HTTP_SECONDS = 3
@@ -146,46 +146,47 @@ class Trial:
             self.kubectl(f"delete pv {trial.NAME} --ignore-not-found")
 
 
-def verify(fleet: Fleet, as_json: bool) -> int:
-    """Do all steps; a step that fails leaves out those that build on it.
+STEPS: Mapping[str, Callable[[Trial], str]] = {
+    "ready": Trial.ready,
+    "pods": Trial.placed,
+    "across": Trial.across,
+    "names": Trial.names,
+    "service": Trial.service,
+    "policy": Trial.policy,
+    "volume": Trial.volume,
+}
 
-    Returns
-    -------
-    int
-        0 where all passed, else 1.
+
+def verify(fleet: Fleet, only: Sequence[str], report: Callable[[Result], None]) -> list[Result]:
+    """Use a cluster; a step that fails leaves out those that build on it.
+
+    Parameters
+    ----------
+    fleet:
+        Its machines.
+    only:
+        Names of steps, to which those that they build on are added; all where empty.
+    report:
+        Called with each result as soon as it is there.
     """
     made = Trial(fleet)
-    steps: Mapping[str, Callable[[], str]] = {
-        "ready": made.ready,
-        "pods": made.placed,
-        "across": made.across,
-        "names": made.names,
-        "service": made.service,
-        "policy": made.policy,
-        "volume": made.volume,
-    }
     results: list[Result] = []
     broken = ""
     try:
-        for name, step in steps.items():
-            result = _done(name, step, broken)
+        for name, step in STEPS.items():
+            if only and name not in (*only, *FOUNDATIONS):
+                continue
+            result = _done(name, (step.__doc__ or "").strip(), partial(step, made), broken)
             results.append(result)
             if result.ok is False and name in FOUNDATIONS:
                 broken = name
-            if not as_json:
-                show(result)
+            report(result)
     finally:
         made.clean()
-    told = summary(results)
-    if as_json:
-        print(json.dumps(told, indent=1))
-    else:
-        print(f"{told['passed']} passed, {told['failed']} failed")
-    return 0 if told["passed"] == len(results) else 1
+    return results
 
 
-def _done(name: str, step: Callable[[], str], broken: str) -> Result:
-    title = (step.__doc__ or "").strip()
+def _done(name: str, title: str, step: Callable[[], str], broken: str) -> Result:
     if broken:
         return Result(name, title, None, 0.0, f"left out, because {broken} failed")
     began = time.monotonic()

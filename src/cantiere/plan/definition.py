@@ -39,6 +39,10 @@ class Kind(StrEnum):
     CLUSTER = "cluster"
     NODE = "node"
     DEPARTURE = "departure"
+    NAMESPACE = "namespace"
+    SECRET = "secret"
+    REGISTRY_IMAGE = "registry-image"
+    RELEASE = "release"
 
 
 class Stage(StrEnum):
@@ -47,6 +51,7 @@ class Stage(StrEnum):
     PROVIDER = "provider"
     ANSIBLE = "ansible"
     CONVERGE = "converge"
+    RELEASES = "releases"
 
 
 PROVIDER_KINDS = frozenset(
@@ -64,6 +69,7 @@ PROVIDER_KINDS = frozenset(
     }
 )
 ANSIBLE_KINDS = frozenset({Kind.ROLES, Kind.CLUSTER, Kind.NODE})
+RELEASE_KINDS = frozenset({Kind.NAMESPACE, Kind.SECRET, Kind.REGISTRY_IMAGE, Kind.RELEASE})
 SYMBOLS: Mapping[Action, str] = {
     Action.CREATE: "+",
     Action.REPLACE: "~",
@@ -110,6 +116,8 @@ class Step:
         """The provider's objects are made first; what is no longer needed goes last, with the containers."""
         if self.kind in ANSIBLE_KINDS:
             return Stage.ANSIBLE
+        if self.kind in RELEASE_KINDS:
+            return Stage.RELEASES
         return Stage.PROVIDER if self.kind in PROVIDER_KINDS and self.action is not Action.DELETE else Stage.CONVERGE
 
     def __str__(self) -> str:

@@ -40,19 +40,3 @@ SERVICES: Mapping[str, Service] = {
     monitoring.TYPE: Service(monitoring.containers),
     **{name: Service(xrootd.containers, xrootd.check) for name in xrootd.TYPES},
 }
-
-
-def check(facility: Facility) -> list[Problem]:
-    """Everything that is wrong between properties of the facility's services, and nodes that no service can run."""
-    problems = []
-    for node in facility.nodes:
-        service = SERVICES.get(node.type)
-        if service is None:
-            if node.type not in GROUND:
-                known = ", ".join(sorted(SERVICES))
-                problems.append(
-                    Problem("service.unknown", f"nothing here runs a {node.type}", f"use one of: {known}", node.where, node.name)
-                )
-        elif service.check:
-            problems.extend(service.check(node, facility))
-    return problems

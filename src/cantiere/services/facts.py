@@ -32,6 +32,9 @@ class Facts:
         Prefix of every object's name in the engine.
     images:
         Image name of ``artifacts.yaml`` to its full reference in the engine.
+    zone:
+        DNS zone under which browsers find the facility's pages, ``https://<service>.<zone>``; ``""`` where they use the names and ports of
+        the services themselves.
     """
 
     facility: Facility
@@ -41,15 +44,21 @@ class Facts:
     network: str
     prefix: str
     images: Mapping[str, str]
+    zone: str = ""
 
     def fqdn(self, container: str) -> str:
         """The host name of a container."""
         return f"{container}.{self.domain}"
 
+    def page_url(self, container: str, port: int) -> str:
+        """Where browsers find a service's pages: under :attr:`zone`, or at its own name and port."""
+        return f"https://{container}.{self.zone}" if self.zone else f"https://{self.fqdn(container)}:{port}"
+
     def issuer_url(self, node: Node) -> str:
-        """The issuer URL of an IAM node: the external one where the template names it, else the development IAM's."""
+        """The issuer URL of an IAM node: the external one where the template names it, else that of the one that runs here."""
         external: str = node.properties.get("issuer_url") or ""
-        return external.rstrip("/") if external else f"https://{self.fqdn(node.name)}:{IAM_PORT}"
+        path: str = node.properties.get("issuer_path") or ""
+        return external.rstrip("/") if external else f"{self.page_url(node.name, IAM_PORT)}{path}"
 
     def issuers(self, node: Node) -> tuple[str, ...]:
         """All issuers whose tokens a service accepts: its IAM first, then those of its ``trusted_issuers``."""

@@ -10,6 +10,7 @@ from cantiere.errors import Problem
 from cantiere.model import Container, Facility, Mount, Node, Probe, Secret, SecretFile
 from cantiere.services import xrootd
 from cantiere.services.facts import CA, Facts
+from cantiere.services.htcondor_pod import Pod
 
 TYPE = "cantiere.nodes.HTCondorPool"
 MONITORING = "cantiere.nodes.Monitoring"
@@ -73,6 +74,8 @@ class Pool:
         Variables of every job.
     cgroups:
         Whether an execute point holds its jobs to their limits by control groups of its own.
+    pod:
+        What differs in a pod of a cluster; None anywhere else.
     """
 
     domain: str
@@ -88,6 +91,7 @@ class Pool:
     retirement_time: float
     job_environment: Mapping[str, str]
     cgroups: bool
+    pod: Pod | None = None
 
 
 def central_manager(node: Node) -> str:
@@ -178,7 +182,7 @@ def idtoken(node: Node, facts: Facts, container: str, *permissions: str) -> Secr
 
 
 def settings(node: Node, facts: Facts, role: str) -> dict[str, Any]:
-    """Variables of the templates of ``images/htcondor`` for a container: :func:`variables` of the facility's pool.
+    """Variables of the templates of ``images/htcondor`` for a container: :func:`variables` of the facility's :func:`pool`.
 
     Parameters
     ----------
@@ -189,7 +193,20 @@ def settings(node: Node, facts: Facts, role: str) -> dict[str, Any]:
     role:
         ``central-manager``, ``access-point`` or ``execute-point``.
     """
-    pool = Pool(
+    return variables(pool(node, facts), role)
+
+
+def pool(node: Node, facts: Facts) -> Pool:
+    """What the configuration of a facility's pool depends on.
+
+    Parameters
+    ----------
+    node:
+        The pool.
+    facts:
+        The facility it stands in.
+    """
+    return Pool(
         domain=facts.domain,
         collector=facts.fqdn(central_manager(node)),
         schedd_name=schedd_name(node, facts),
@@ -213,7 +230,6 @@ def settings(node: Node, facts: Facts, role: str) -> dict[str, Any]:
         job_environment=_job_environment(node, facts),
         cgroups=False,  # the container has no capability for it, and its limits are the machine's
     )
-    return variables(pool, role)
 
 
 def variables(pool: Pool, *roles: str) -> dict[str, Any]:
@@ -233,6 +249,8 @@ def variables(pool: Pool, *roles: str) -> dict[str, Any]:
         none on their number.
     """
     told: dict[str, Any] = {"domain": pool.domain, "collector": pool.collector, "update_interval": UPDATE_INTERVAL}
+    if pool.pod:
+        told |= {"pod": pool.pod.variables(*roles)}
     if "execute-point" in roles:
         told |= {
             "cpus": pool.cpus,

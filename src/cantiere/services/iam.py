@@ -12,7 +12,8 @@ from cantiere.services.facts import IAM_PORT, Facts
 
 TYPE = "cantiere.nodes.IAM"
 HUB_TYPE = "cantiere.nodes.JupyterHub"
-HUB_CALLBACK = ":8000/hub/oauth_callback"
+HUB_PORT = 8000
+HUB_CALLBACK = "/hub/oauth_callback"
 
 VERIFY_CLIENT = "verify"
 SHORT_CLIENT = "verify-short"
@@ -28,8 +29,8 @@ LOGIN_GRANTS = ("authorization_code", "refresh_token", "urn:ietf:params:oauth:gr
 
 
 def external(node: Node) -> bool:
-    """Whether the template names an external IAM, so that none is run here."""
-    return bool(node.properties.get("issuer_url"))
+    """Whether no development IAM is run: the template names an external IAM, or another kind of issuer."""
+    return bool(node.properties.get("issuer_url")) or node.type != TYPE
 
 
 def client_secret(node: Node, client_id: str) -> Secret:
@@ -70,7 +71,7 @@ def clients(node: Node, facts: Facts) -> list[dict[str, Any]]:
     """The applications registered with the development IAM: the hubs, and two by which ``verify`` logs in (one with short tokens)."""
     grants, scopes = list(LOGIN_GRANTS), list(USER_SCOPES)
     verify = {"redirect_uris": [VERIFY_CALLBACK], "grant_types": [*grants, "client_credentials"], "scopes": scopes}
-    callbacks = [f"https://{facts.fqdn(hub.name)}{HUB_CALLBACK}" for hub in hubs(node, facts.facility)]
+    callbacks = [f"{facts.page_url(hub.name, HUB_PORT)}{HUB_CALLBACK}" for hub in hubs(node, facts.facility)]
     registered: list[dict[str, Any]] = [
         {"id": VERIFY_CLIENT, **verify},
         {"id": SHORT_CLIENT, **verify, "token_lifetime": SHORT_LIFETIME},

@@ -27,7 +27,6 @@ BUNDLE = f"{RUNTIME}/ca-bundle.pem"
 
 PROCESSES = 4096
 IDLE_TIMEOUT = 12 * 3600
-"""Seconds after which a notebook server that nobody uses is stopped; its home is kept."""
 
 SCOPES = (
     *("openid", "profile", "email", "offline_access", "wlcg.groups", "groups"),
@@ -52,7 +51,59 @@ def guard(node: Node) -> str:
 
 def url(node: Node, facts: Facts) -> str:
     """Where users log in."""
-    return f"https://{facts.fqdn(node.name)}:{PORT}"
+    return facts.page_url(node.name, PORT)
+
+
+def offer(node: Node) -> dict[str, Any]:
+    """What users may choose beside the listed images.
+
+    Returns
+    -------
+    dict
+        ``image_pattern`` (regular expression of what may be typed in, or ``""``), ``max_cpus``, ``max_memory`` in bytes, ``max_gpus``.
+    """
+    properties = node.properties
+    return {
+        "image_pattern": REGISTRY_IMAGE if properties["typed_images"] else "",
+        "max_cpus": properties["max_cpus"],
+        "max_memory": properties["max_memory"],
+        "max_gpus": properties["max_gpus"],
+    }
+
+
+def login(node: Node, facts: Facts) -> dict[str, Any]:
+    """How users log in; ``titles`` are what they read for each of the listed images, ``stacks`` are software stacks where there are any."""
+    properties = node.properties
+    stacks = [dict(item) for item in properties.get("software_stacks", ())]
+    return {
+        "url": url(node, facts),
+        "issuer": facts.issuers(node)[0],
+        "client_id": issuer(node, facts).properties["client_id"],
+        "scopes": list(SCOPES),
+        "allowed_groups": list(properties["allowed_groups"]),
+        "admin_groups": list(properties["admin_groups"]),
+        "titles": [item["title"] for item in properties["images"]],
+        **({"stacks": stacks} if stacks else {}),
+    }
+
+
+def idle_timeout(node: Node) -> int:
+    """Seconds after which a notebook server that nobody uses is stopped; its home is kept."""
+    return int(node.properties.get("idle_timeout", IDLE_TIMEOUT))
+
+
+def secrets(node: Node, facts: Facts) -> tuple[SecretFile, SecretFile]:
+    """The hub's secret at the issuer, and what it encrypts users' tokens with."""
+    known = issuer(node, facts)
+    return (
+        SecretFile(iam.client_secret(known, known.properties["client_id"]), "client-secret"),
+        SecretFile(Secret(f"{node.name}-crypt-key"), "crypt-key"),
+    )
+
+
+def issuer(node: Node, facts: Facts) -> Node:
+    """The IAM whose users log in."""
+    return facts.facility.node(node.requirements["issuer"][0])
 
 
 def notebooks(node: Node, facts: Facts) -> dict[str, Any]:
@@ -70,10 +121,7 @@ def notebooks(node: Node, facts: Facts) -> dict[str, Any]:
     enabled = software is not None and bool(facts.facility.node(software).properties["enabled"])
     return {
         "images": [facts.images.get(item["image"], item["image"]) for item in properties["images"]],
-        "image_pattern": REGISTRY_IMAGE if properties["typed_images"] else "",
-        "max_cpus": properties["max_cpus"],
-        "max_memory": properties["max_memory"],
-        "max_gpus": properties["max_gpus"],
+        **offer(node),
         "gpu_driver": "nvidia" if facts.engine == "docker" else "cdi",
         "processes": PROCESSES,
         "prefix": facts.prefix,
@@ -104,24 +152,17 @@ def environment(node: Node, facts: Facts) -> dict[str, str]:
     if name := node.target("store"):
         store = facts.facility.node(name)
         found["S3_ENDPOINT"] = minio.endpoint(store, facts)
-        found["S3_ROLE_ARN"] = minio.role_arn(minio.audience(store, facts, facts.issuers(node)[0]))
+        found["S3_ROLE_ARN"] = minio.role(store, facts, facts.issuers(node)[0])
         found["S3_BUCKET"] = store.properties["buckets"][0]
     return found
 
 
 def settings(node: Node, facts: Facts) -> dict[str, Any]:
-    """What the hub is told. ``idle_timeout`` is in seconds; ``titles`` are what users read for each of the listed images."""
-    properties = node.properties
+    """What the hub is told. ``idle_timeout`` is in seconds."""
     return {
-        "url": url(node, facts),
-        "issuer": facts.issuers(node)[0],
-        "client_id": _iam(node, facts).properties["client_id"],
-        "scopes": list(SCOPES),
-        "allowed_groups": list(properties["allowed_groups"]),
-        "admin_groups": list(properties["admin_groups"]),
+        **login(node, facts),
         "engine_socket": ENGINE_SOCKET,
-        "idle_timeout": IDLE_TIMEOUT,
-        "titles": [item["title"] for item in properties["images"]],
+        "idle_timeout": idle_timeout(node),
         "notebooks": notebooks(node, facts),
         "environment": environment(node, facts),
     }
@@ -129,7 +170,7 @@ def settings(node: Node, facts: Facts) -> dict[str, Any]:
 
 def containers(node: Node, facts: Facts) -> tuple[Container, ...]:
     """The guard, and the hub behind it."""
-    issuer = _iam(node, facts)
+    known = issuer(node, facts)
     door = Mount(f"{node.name}-guard", GUARD_FOLDER)
     docker = facts.engine == "docker"
     engine = Mount(DOCKER_SOCKET, "/run/engine/engine.sock") if docker else Mount(facts.paths["engine"], "/run/engine")
@@ -149,12 +190,11 @@ def containers(node: Node, facts: Facts) -> tuple[Container, ...]:
         settings=settings(node, facts),
         secrets=(
             *facts.certificate(node.name),
-            SecretFile(iam.client_secret(issuer, issuer.properties["client_id"]), "client-secret"),
-            SecretFile(Secret(f"{node.name}-crypt-key"), "crypt-key"),
+            *secrets(node, facts),
         ),
         mounts=(Mount(f"{node.name}-data", "/srv/jupyterhub"), door),
         ports=(Port(PORT, url(node, facts), "JupyterHub"),),
-        needs=(watch.name, *(() if iam.external(issuer) else (issuer.name,))),
+        needs=(watch.name, *(() if iam.external(known) else (known.name,))),
         probe=Probe(("/usr/local/bin/ready",), 60.0),
     )
     return (watch, hub)
@@ -186,10 +226,17 @@ def check(node: Node, facility: Facility) -> list[Problem]:
         for item in node.properties["images"]
         if not re.fullmatch(f"{LISTED_IMAGE}|{REGISTRY_IMAGE}|localhost/[^\\s@]+:[^\\s/]+", item["image"])
     ]
+    problems += [
+        Problem(
+            "hub.stack",
+            f"the software stack {item['script']} lies in CVMFS, which {node.name} does not have",
+            "add the requirement 'software' with a node of type cantiere.nodes.CVMFS",
+            node.where,
+            f"{path}.software_stacks",
+        )
+        for item in node.properties.get("software_stacks", ())
+        if item["script"].startswith(f"{CVMFS}/") and not node.target("software")
+    ]
     if not node.properties["images"]:
         problems.append(Problem("hub.images", "the spawn page has no image", "list at least one", node.where, f"{path}.images"))
     return problems
-
-
-def _iam(node: Node, facts: Facts) -> Node:
-    return facts.facility.node(node.requirements["issuer"][0])

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from typing import Any
 
+from cantiere.errors import CantiereError, Problem
 from cantiere.model import Container, Mount, Node, Port, Probe, Secret, SecretFile
 from cantiere.services import iam
 from cantiere.services.facts import Facts
@@ -14,10 +15,36 @@ TYPE = "cantiere.nodes.ObjectStore"
 PORT = 9000
 ANY_AUDIENCE = "https://wlcg.cern.ch/jwt/v1/any"
 
+MINIO, SEAWEEDFS, EXTERNAL = "minio", "seaweedfs", "external"
+
+
+def driver(node: Node) -> str:
+    """What serves the store: ``minio``, ``seaweedfs`` or ``external``."""
+    return str(node.properties.get("driver") or MINIO)
+
+
+def host(node: Node, facts: Facts) -> str:
+    """Name of the store's Service; SeaweedFS's chart names it after chart and component."""
+    if driver(node) != SEAWEEDFS:
+        return facts.fqdn(node.name)
+    return facts.fqdn(f"{node.name}-s3" if SEAWEEDFS in node.name else f"{node.name}-{SEAWEEDFS}-s3")
+
 
 def endpoint(node: Node, facts: Facts) -> str:
     """URL of the store."""
-    return f"https://{facts.fqdn(node.name)}:{PORT}"
+    if driver(node) == EXTERNAL:
+        return str(node.properties["endpoint"]).rstrip("/")
+    return f"https://{host(node, facts)}:{PORT}"
+
+
+def role(node: Node, facts: Facts, issuer: str) -> str:
+    """The RoleArn that a client names when it exchanges a token of an issuer; ``""`` where the store exchanges none of these."""
+    issuers = facts.issuers(node)
+    if driver(node) == EXTERNAL:
+        return str(node.properties.get("role_arn") or "") if issuer == issuers[0] else ""
+    if driver(node) == SEAWEEDFS:
+        return f"arn:aws:iam::role/users-{issuers.index(issuer) + 1}"
+    return role_arn(audience(node, facts, issuer))
 
 
 def audience(node: Node, facts: Facts, issuer: str) -> str:
@@ -63,7 +90,19 @@ def settings(node: Node, facts: Facts) -> dict[str, Any]:
 
 
 def containers(node: Node, facts: Facts) -> tuple[Container, ...]:
-    """The store's container, after the issuers that run here."""
+    """The store's container, after the issuers that run here; none for a store outside of the facility.
+
+    Raises
+    ------
+    CantiereError
+        The driver is one that only a cluster has.
+    """
+    if driver(node) == EXTERNAL:
+        return ()
+    if driver(node) == SEAWEEDFS:
+        raise CantiereError(
+            Problem("store.driver", "SeaweedFS runs on a cluster only", "set driver: minio for one machine", node.where, node.name)
+        )
     told = settings(node, facts)
     issuers = [facts.facility.node(name) for name in node.requirements.get("issuer", ())]
     return (

@@ -57,6 +57,8 @@ def settings(node: Node, facts: Facts) -> dict[str, Any]:
     }
     if node.type == CACHE:
         variables |= {"source": f"{facts.fqdn(_source(node))}:{ROOT_PORT}"}
+        if fallbacks := node.requirements.get("fallback", ()):
+            variables |= {"fallbacks": [f"{facts.fqdn(name)}:{ROOT_PORT}" for name in fallbacks]}
         variables |= {name: node.properties[name] for name in ("memory", "block_size", "prefetch", "low_watermark", "high_watermark")}
     return variables
 
@@ -106,17 +108,25 @@ def check(node: Node, facility: Facility) -> list[Problem]:
     properties: Mapping[str, Any] = node.properties
     wrong = watermarks(properties["low_watermark"], properties["high_watermark"], properties["block_size"])
     problems = [_problem("watermarks", *wrong, node)] if wrong else []
-    source = facility.node(_source(node))
-    if source.type in TYPES and source.properties["namespace"] != properties["namespace"]:
-        problems.append(
-            _problem(
-                "namespace",
-                f"exports {properties['namespace']} but its source {source.name} exports {source.properties['namespace']}",
-                "give both the same namespace",
-                node,
+    for name in levels_above(node):
+        source = facility.node(name)
+        if source.type in TYPES and source.properties["namespace"] != properties["namespace"]:
+            problems.append(
+                _problem(
+                    "namespace",
+                    f"exports {properties['namespace']} but its source {source.name} exports {source.properties['namespace']}",
+                    "give both the same namespace",
+                    node,
+                )
             )
-        )
     return problems
+
+
+def levels_above(node: Node) -> tuple[str, ...]:
+    """Whom a cache asks: its source, then where that does not answer its fallbacks in their order; nobody for an origin."""
+    if node.type != CACHE:
+        return ()
+    return tuple(dict.fromkeys((_source(node), *node.requirements.get("fallback", ()))))
 
 
 def _problem(reason: str, message: str, remedy: str, node: Node) -> Problem:
@@ -131,4 +141,4 @@ def _source(node: Node) -> str:
 
 
 def _clients(node: Node, facility: Facility) -> list[Node]:
-    return [cache for cache in facility.of_type(CACHE) if cache.target("source") == node.name]
+    return [cache for cache in facility.of_type(CACHE) if node.name in levels_above(cache)]

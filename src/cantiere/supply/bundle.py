@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cantiere.errors import CantiereError, Location, Problem
-from cantiere.supply import ensure
+from cantiere.supply import charts, ensure
 from cantiere.supply.mirror import FORMAT, INDEX, path_of, read_index
 from cantiere.supply.pins import ROOTFS, Item, Supplied, catalogue, item
 from cantiere.supply.store import Log, Stored, sha256
@@ -28,9 +28,16 @@ def own_architecture() -> str:
 
 
 def offered(site: Supplied) -> tuple[str, ...]:
-    """What a bundle holds for each architecture: what is put onto machines, not what goes only into images."""
+    """What a bundle holds for each architecture: what is put onto machines or runs on the controller, not what goes only into images."""
     data = catalogue(site)
-    return (*(name for name, entry in data["binaries"].items() if "upstream" in entry), *data["cluster_images"])
+    wanted = charts.node_images(site)
+    binaries = (name for name, entry in data["binaries"].items() if "upstream" in entry or entry.get("controller"))
+    return (*binaries, *(name for name, entry in data["cluster_images"].items() if name in wanted or not entry.get("addon")))
+
+
+def packaged(site: Supplied) -> tuple[str, ...]:
+    """The charts that a bundle holds: all that have a pinned source; those that are folders are at the site already."""
+    return tuple(name for name in charts.names(site) if charts.folder(name, site) is None and charts.sourced(name, site))
 
 
 def pull(folder: Path, site: Supplied, architectures: Sequence[str], log: Log) -> dict[str, Any]:
@@ -54,14 +61,18 @@ def pull(folder: Path, site: Supplied, architectures: Sequence[str], log: Log) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [(name, arch) for arch in architectures for name in offered(site)]
+    left_out = [name for name in packaged(site) if not charts.obtainable(name, site)]
+    wanted += [(name, charts.ANY) for name in packaged(site) if name not in left_out]
+    for name in left_out:
+        log(f"no chart {name}: its publisher does not answer, or is not to be asked")
     if own_architecture() in architectures:  # its packages' own programs run while it is made
         wanted.append((ROOTFS, own_architecture()))
     else:
         log(f"no root file system: it can be made for {own_architecture()} alone on this machine")
     entries: list[dict[str, Any]] = []
-    index = {"format": FORMAT, "artifacts": entries}
+    index = {"format": FORMAT, "artifacts": entries, "left_out": left_out}
     for number, (name, arch) in enumerate(wanted, start=1):
-        stored = ensure([name], site, arch, log)[name]
+        stored = charts.ensure(name, site, log) if arch == charts.ANY else ensure([name], site, arch, log)[name]
         entries.append(_entry(stored))
         size = sum(file.size for file in stored.files) >> 20
         log(f"{number}/{len(wanted)}  {name} {stored.version} ({arch}), {size} MiB, {stored.supply}")
@@ -122,9 +133,11 @@ def verify(folder: Path, site: Supplied) -> list[Problem]:
     index = read_index(str(folder))
     problems = [problem for entry in index["artifacts"] for problem in _wrong_files(folder, entry)]
     held = {(entry["name"], entry["arch"]): entry for entry in index["artifacts"]}
-    for arch in sorted({arch for _, arch in held}):
+    for arch in sorted({arch for _, arch in held} - {charts.ANY}):
         for name in offered(site):
             problems += _wrong_pin(folder, item(name, site, arch), held.get((name, arch)))
+    for wanted in (charts.item(name, site) for name in packaged(site) if name not in index.get("left_out", ())):
+        problems += _wrong_pin(folder, wanted, held.get((wanted.name, wanted.arch)))
     for path in _unlisted(folder, index):
         problems.append(_problem("mirror.stranger", path, "is not in the index", "remove it, or run `cantiere mirror pull` again"))
     return problems
@@ -148,9 +161,10 @@ def _wrong_pin(folder: Path, wanted: Item, entry: Mapping[str, Any] | None) -> I
     elif entry["pin"] != wanted.pin:
         yield _problem("mirror.pin", folder / INDEX, f"holds {entry['version']} (pin {entry['pin'][:12]}) where {what} is pinned", again)
     elif entry["supply"] == "upstream":
-        published = wanted.entry.get("upstream", {}).get("files", {})
+        published = wanted.entry.get("upstream", {})
         for file in entry["files"]:
-            expected = published.get(file["name"], {}).get("sha256", {}).get(wanted.version, {}).get(wanted.arch)
+            by_version = published.get("files", {}).get(file["name"], {}).get("sha256", {})
+            expected = published["sha256"] if wanted.arch == charts.ANY else by_version.get(wanted.version, {}).get(wanted.arch)
             if expected and expected != file["sha256"]:
                 message = f"names {file['name']} with sha256 {file['sha256']}, its publisher's is {expected}"
                 yield _problem("artifact.hash", folder / INDEX, message, again)

@@ -49,6 +49,42 @@ def build(item: Item, folder: Path, toolchain: Mapping[str, str], log: Log, root
     return [Made(path.name, links.get(path.name, ())) for path in sorted(folder.iterdir())]
 
 
+def module_folder(what: str, go: str, module: str, toolchain: Mapping[str, str], root: Path = CACHE) -> Path:
+    """The sources of a module that a folder of ``builds/`` pins, checked against its ``go.sum``.
+
+    Parameters
+    ----------
+    what:
+        Name of the artifact, for errors.
+    go, module:
+        The folder, and the module.
+    toolchain:
+        As in :func:`build`.
+    root:
+        The cache that holds modules.
+
+    Raises
+    ------
+    CantiereError
+        It cannot be had.
+    """
+    command = [str(compiler(toolchain["go"], toolchain["wheel"], root)), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]
+    load = [command[0], "mod", "download", module]
+    for part in (load, command):
+        done = subprocess.run(part, cwd=BUILDS / go, env=variables("amd64", "", root), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CantiereError(
+                Problem(
+                    "artifact.unavailable",
+                    f"{what} could not be had: module {module} of builds/{go}: {done.stderr.strip()[-400:]}",
+                    "check that the Go module proxy can be reached, then run the same command again",
+                    Location(str(BUILDS / go)),
+                    what,
+                )
+            )
+    return Path(done.stdout.strip())
+
+
 def variables(arch: str, unlisted: str, root: Path) -> dict[str, str]:
     """Environment of the compiler: the machine's own settings of proxies, our caches, and nothing that differs between machines.
 

@@ -20,6 +20,8 @@ BUILDS = REPOSITORY / "builds"
 ROOTFS = "rootfs"
 ARCHITECTURES = ("amd64", "arm64")
 SECTIONS = {"binaries": "binaries", "packages": "packages", "cluster_images": "image"}
+CHARTS = "charts"
+"""The section of Helm charts: a site's own pins may name further ones there."""
 
 
 class Supplied(Protocol):
@@ -125,6 +127,8 @@ def catalogue(site: Supplied) -> dict[str, Any]:
         The site's own file cannot be read, or names a section or an artifact that is not there.
     """
     ours = _read(PINS, PINS.stat().st_mtime_ns)
+    if brought := getattr(site, CHARTS, None):
+        ours = {**ours, CHARTS: {**ours[CHARTS], **brought}}
     file = site.artifacts_file
     if file is None:
         return ours
@@ -133,7 +137,7 @@ def catalogue(site: Supplied) -> dict[str, Any]:
             Problem("pins.missing", f"there is no {file}", "put it there, or leave artifacts_file out", Location(str(file)))
         )
     own = _read(file, file.stat().st_mtime_ns)
-    unknown = [key for key in own if key not in SECTIONS]
+    unknown = [key for key in own if key not in (*SECTIONS, CHARTS)]
     unknown += [f"{section}.{name}" for section in SECTIONS for name in own.get(section, {}) if name not in ours[section]]
     if unknown:
         raise TemplateError(

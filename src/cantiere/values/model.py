@@ -272,6 +272,8 @@ class Context:
         Of the facility's own services.
     tags:
         Image of ``artifacts.yaml`` to its tag.
+    own:
+        Compilers of types of the site's own, by type; see :mod:`cantiere.values.site_services`.
     """
 
     facility: Facility
@@ -279,6 +281,7 @@ class Context:
     services: Facts
     namespace: str
     tags: Mapping[str, str]
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     def image(self, name: str) -> dict[str, str]:
         """An image of ``artifacts.yaml`` as charts want it: ``repository`` and ``tag``."""

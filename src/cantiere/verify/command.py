@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from cantiere.engine import Engine, detect
 from cantiere.errors import CantiereError, Problem
+from cantiere.machines import verify as cluster_steps
 from cantiere.model import Container, Node
 from cantiere.secrets import SecretStore
 from cantiere.services import cvmfs, htcondor, iam, jupyterhub, minio, monitoring, xrootd
-from cantiere.services.facts import CA
+from cantiere.services.catalogue import SERVICES
+from cantiere.services.facts import CA, Facts
 from cantiere.site import REPOSITORY
 from cantiere.verify import run
 from cantiere.verify.result import Result, summary
 from cantiere.verify.steps import STEPS, chosen
-from cantiere.verify.target import Output, Parts, Target
+from cantiere.verify.target import Control, Output, Parts, Target
 from cantiere.verify.tokens import TokenClient
 from cantiere.workspace import Workspace
 
@@ -92,14 +96,21 @@ def verify(workspace: Workspace, only: Sequence[str], as_json: bool) -> int:
     CantiereError
         A name that no step has, or another run works on the site.
     """
-    unknown = sorted(set(only) - {step.name for step in STEPS})
+    services = {step.name for step in STEPS} if any(node.type in SERVICES for node in workspace.facility.nodes) else set()
+    machines = set(cluster_steps.STEPS) if workspace.fleet else set()
+    unknown = sorted(set(only) - services - machines)
     if unknown:
-        known = ", ".join(step.name for step in STEPS)
+        known = ", ".join([*sorted(machines), *(step.name for step in STEPS if services)])
         raise CantiereError(Problem("verify.step", f"there is no step {', '.join(unknown)}", f"use one of: {known}"))
-    steps = chosen(list(only))
-    begin = time.monotonic()
+    begin, report = time.monotonic(), (lambda _: None) if as_json else show
+    results: list[Result] = []
     with workspace.store.locked("verify"):  # steps stop and start services: nobody else may work on the site meanwhile
-        results = run(target(workspace), (lambda _: None) if as_json else show, steps)
+        if workspace.fleet and (not only or machines & set(only)):
+            results += cluster_steps.verify(workspace.fleet, sorted(machines & set(only)), report)
+        if services if not only else services & set(only):
+            used = target(workspace)
+            with used.reach():
+                results += run(used, report, chosen(sorted(services & set(only))))
     if as_json:
         print(json.dumps(summary(results), indent=2))
     else:
@@ -109,15 +120,61 @@ def verify(workspace: Workspace, only: Sequence[str], as_json: bool) -> int:
     return 0 if all(result.ok is not False for result in results) else 1
 
 
-def target(workspace: Workspace) -> Target:
-    """The facility of a workspace, as the steps know it."""
-    facility, facts, site = workspace.facility, workspace.facts, workspace.site
-    store = SecretStore(site.state_dir)
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where a facility runs, and how it is held there.
+
+    Parameters
+    ----------
+    facts:
+        Names of its parts.
+    control:
+        Power over them.
+    workers:
+        Short names of the pool's execute points.
+    guarded:
+        Whether the hub asks a container engine, through a guard.
+    reach:
+        See :class:`Target`.
+    """
+
+    facts: Facts
+    control: Control
+    workers: Callable[[], tuple[str, ...]]
+    guarded: bool = False
+    reach: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+def bound(workspace: Workspace) -> Bound:
+    """A facility on this machine, or on the cluster of its site.
+
+    Raises
+    ------
+    CantiereError
+        There is no engine, or the cluster does not answer.
+    """
+    pool = _first(workspace, htcondor.TYPE)
+    if workspace.cluster:
+        from cantiere.verify.cluster import bound as on_cluster
+
+        facts, control, workers, reach = on_cluster(workspace.cluster, pool.name if pool else "")
+        return Bound(facts, control, workers, reach=reach)
+    site = workspace.site
     engine = detect(workspace.engine_name, site.state_dir)
     if engine is None:
         raise CantiereError(
             Problem("engine.missing", f"{workspace.engine_name} is not installed", "run `./cantiere up`", path=workspace.engine_name)
         )
+    containers = workspace.project.containers
+    names = tuple(c.name for c in containers if pool and c.service == pool.name and c.role == "execute-point")
+    return Bound(workspace.facts, EngineControl(engine, site.prefix, {c.name: c for c in containers}), lambda: names, guarded=True)
+
+
+def target(workspace: Workspace) -> Target:
+    """The facility of a workspace, as the steps know it."""
+    facility, site = workspace.facility, workspace.site
+    place = bound(workspace)
+    facts, store = place.facts, SecretStore(site.state_dir)
     hub = _first(workspace, jupyterhub.TYPE)
     identity = _first(workspace, iam.TYPE)
     objects = _first(workspace, minio.TYPE)
@@ -130,9 +187,9 @@ def target(workspace: Workspace) -> Target:
     return Target(
         prefix=site.prefix,
         domain=facts.domain,
-        parts=parts(workspace),
+        parts=parts(workspace, place),
         ca=_ca_file(workspace, store),
-        control=EngineControl(engine, site.prefix, {c.name: c for c in workspace.project.containers}),
+        control=place.control,
         password=lambda user: store.value(iam.user_password(identity, user)) if identity else "",
         users=identity.properties["users"] if identity else {},
         allowed_groups=hub.properties["allowed_groups"] if hub else [],
@@ -145,15 +202,16 @@ def target(workspace: Workspace) -> Target:
         hub_socket=jupyterhub.ENGINE_SOCKET,
         repository=software.properties["repository"] if software else "",
         examples=EXAMPLE,
+        workers=place.workers,
+        reach=place.reach,
     )
 
 
-def parts(workspace: Workspace) -> Parts:
+def parts(workspace: Workspace, place: Bound) -> Parts:
     """Which container is which part of the facility: what the hub uses where there are several of a kind."""
     hub, identity, watch = _first(workspace, jupyterhub.TYPE), _first(workspace, iam.TYPE), _first(workspace, monitoring.TYPE)
     objects, pool = _first(workspace, minio.TYPE), _first(workspace, htcondor.TYPE)
     caches, origin = _caches(workspace, hub)
-    workers = tuple(c.name for c in workspace.project.containers if pool and c.service == pool.name and c.role == "execute-point")
     return Parts(
         iam=identity.name if identity and not iam.external(identity) else "",
         hub=hub.name if hub else "",
@@ -162,7 +220,8 @@ def parts(workspace: Workspace) -> Parts:
         origin=origin,
         caches=caches,
         access_point=htcondor.access_point(pool) if pool else "",
-        workers=workers,
+        workers=place.workers(),
+        guard=jupyterhub.guard(hub) if hub and place.guarded else "",
     )
 
 

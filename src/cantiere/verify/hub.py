@@ -40,6 +40,8 @@ class HubUser:
         self.web = requests.Session()
         self.web.verify = str(ca)
         self.web.trust_env = False
+        # a connection that the hub's proxy has ended in the meantime looks open where the way leads through an API server
+        self.web.headers["Connection"] = "close"
 
     @property
     def server_url(self) -> str:

@@ -57,7 +57,9 @@ STEPS = (
     # the analysis may be over between two looks of the monitoring; the job before this step ran for longer
     Step("metric", "the slots' metric rose while jobs ran", steps_analysis.metric_rose, ("analysis", "token-renewed"), ("monitoring",)),
     Step("isolation", "one user's job cannot read another's token or files", steps_isolation.between_jobs, ("spawn",), POOL),
-    Step("confined", "the hub cannot reach the machine through its socket", steps_isolation.hub_confined, ("spawn",)),
+    Step(
+        "confined", "the hub cannot reach the machine through its socket", steps_isolation.hub_confined, ("spawn",), ("iam", "hub", "guard")
+    ),
     Step("access-point", "access point killed: queue intact, running jobs found again", steps_pool.access_point_killed, ("spawn",), POOL),
     Step("software", "CVMFS: a notebook and a job run software from it", steps_cvmfs.software, ("spawn",), POOL),
 )

@@ -92,7 +92,7 @@ def _processes(session: Session, command: str) -> set[tuple[str, str, str]]:
     """Worker, number and start (in the kernel's ticks) of every process with exactly that command line."""
     found = set()
     script = f"for number in $(pgrep -x -f '{command}'); do cut -d' ' -f1,22 /proc/$number/stat; done"
-    for worker in session.target.parts.workers:
+    for worker in session.target.workers():
         for line in session.shell(worker, script).splitlines():
             number, start = line.split()
             found.add((worker, number, start))

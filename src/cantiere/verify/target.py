@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +24,7 @@ class Control(Protocol):
     """Power over the facility's containers, by their short names."""
 
     def exec(self, container: str, command: Sequence[str], timeout: float = 60.0) -> Output:
-        """Run a command inside a container as root; a failure is returned, not raised."""
+        """Run a command inside a container as root, or as the user of a pod; a failure is returned, not raised."""
 
     def stop(self, container: str) -> None:
         """Stop a container in good order."""
@@ -43,10 +44,12 @@ class Parts:
     ----------
     iam, hub, store, monitoring, software:
         Single containers.
+    guard:
+        What stands between the hub and the container engine of one machine.
     origin, caches:
         The storage, and the caches before it from the outermost (nearest to the users) to the innermost.
     access_point, workers:
-        The pool.
+        The pool; of the execute points those that were there at the beginning.
     """
 
     iam: str = ""
@@ -54,6 +57,7 @@ class Parts:
     store: str = ""
     monitoring: str = ""
     software: str = ""
+    guard: str = ""
     origin: str = ""
     caches: tuple[str, ...] = ()
     access_point: str = ""
@@ -94,6 +98,10 @@ class Target:
         Name of the CVMFS repository; empty where CVMFS is off.
     examples:
         Folder of the example analysis.
+    workers:
+        Short names of the execute points that are there now.
+    reach:
+        Entered while the facility is used from this machine: what makes its names reachable.
     """
 
     prefix: str
@@ -113,6 +121,8 @@ class Target:
     hub_socket: str
     repository: str
     examples: Path
+    workers: Callable[[], Sequence[str]]
+    reach: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def fqdn(self, container: str) -> str:
         """Host name of a container."""

@@ -86,7 +86,7 @@ def test_sources_of_another_version_are_refused(tmp_path: Path) -> None:
         gobuild.same_version(pins.item("kubernetes", site, "amd64"), pins.BUILDS / "kubernetes")
 
 
-@pytest.mark.parametrize("text", ["binaries: {kubernets: {version: 1.0.0}}\n", "charts: {}\n", "[]\n"])
+@pytest.mark.parametrize("text", ["binaries: {kubernets: {version: 1.0.0}}\n", "releases: {}\n", "[]\n"])
 def test_own_pins_name_what_there_is(tmp_path: Path, text: str) -> None:
     with pytest.raises(TemplateError):
         pins.catalogue(over(tmp_path, text))

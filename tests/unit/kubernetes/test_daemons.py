@@ -12,7 +12,7 @@ from cantiere.kubernetes import containerd, keepalived, kube_router
 
 
 def test_containerd_of_a_usual_machine() -> None:
-    (found,) = containerd.files(containerd.config("", True, False, "/usr/sbin/runc"), {})
+    (found,) = containerd.files(containerd.config("", True, False, "/usr/sbin/runc"), {}, {})
     values = tomllib.loads(found["content"])
     runtime = values["plugins"]["io.containerd.cri.v1.runtime"]
     assert values["version"] == 3
@@ -30,11 +30,23 @@ def test_containerd_of_a_restricted_machine() -> None:
 
 
 def test_mirrors_of_a_registry() -> None:
-    found = containerd.files(containerd.config("", True, False, "runc"), {"images.site": ["https://one.site", "https://two.site/v2"]})
+    found = containerd.files(containerd.config("", True, False, "runc"), {"images.site": ["https://one.site", "https://two.site/v2"]}, {})
     assert [item["path"] for item in found] == ["/etc/containerd/config.toml", "/etc/containerd/certs.d/images.site/hosts.toml"]
     hosts = tomllib.loads(found[1]["content"])
     assert hosts["server"] == "https://images.site"
     assert list(hosts["host"]) == ["https://one.site", "https://two.site/v2"]
+
+
+def test_authority_of_a_registry() -> None:
+    found = containerd.files(containerd.config("", True, False, "runc"), {}, {"10.0.0.11:5000": "PEM\n"})
+    assert [item["path"] for item in found[1:]] == [
+        "/etc/containerd/certs.d/10.0.0.11:5000/ca.crt",
+        "/etc/containerd/certs.d/10.0.0.11:5000/hosts.toml",
+    ]
+    assert found[1]["content"] == "PEM\n"
+    hosts = tomllib.loads(found[2]["content"])
+    assert hosts["server"] == "https://10.0.0.11:5000"
+    assert hosts["host"]["https://10.0.0.11:5000"]["ca"] == found[1]["path"]
 
 
 def keepalived_text(**more: Any) -> list[str]:

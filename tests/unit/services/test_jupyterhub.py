@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from cantiere.services.facts import Facts
 from support.tree import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "images/jupyterhub"))
+sys.path.insert(0, str(REPOSITORY / "images/analysis"))
 from cantiere_hub import form
+from cantiere_notebook import agent
 
 WHERE = Location("facility.yaml", 1, 1)
 ANALYSIS = "localhost/cantiere/analysis:1"
@@ -228,3 +231,73 @@ def test_the_page_escapes_titles_and_labels_every_field() -> None:
     assert "Analysis &lt;coffea&gt;" in page
     fields = set(re.findall(r'name="(\w+)"', page))
     assert fields == {"image", "typed_image", "cpus", "memory", "gpus"} == set(re.findall(r'for="(\w+)"', page))
+
+
+SIZES = form.Limits(
+    {ANALYSIS: "A"},
+    "",
+    2,
+    4 * GIB,
+    0,
+    (form.Profile("Large", 16, 64 * GIB, 1), form.Profile("Ours", 4, 8 * GIB, 0, ("/cms/analysis",))),
+    {"LCG 108": "/cvmfs/sft.cern.ch/lcg/views/LCG_108/x86_64-el9-gcc13-opt/setup.sh"},
+)
+
+
+def test_a_profile_goes_before_the_numbers() -> None:
+    answers = {"image": [ANALYSIS], "size": ["Large"], "cpus": ["1"], "memory": ["2"], "gpus": ["0"], "stack": ["LCG 108"]}
+    options = form.parse(answers, SIZES)
+    assert options == {"image": ANALYSIS, "size": "Large", "stack": "LCG 108"}
+    assert form.choose(options, SIZES) == form.Choice(ANALYSIS, 16, 64 * GIB, 1, "Large", "LCG 108")
+    assert form.choose({"size": "", "cpus": 2}, SIZES) == form.Choice(ANALYSIS, 2, 2 * GIB, 0)
+
+
+@pytest.mark.parametrize("option", [{"size": "Huge"}, {"stack": "/home/jovyan/evil.sh"}, {"size": ["Large"]}])
+def test_what_is_not_on_a_list_is_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="is not on the list"):
+        form.choose(option, SIZES)
+
+
+def test_profiles_are_for_their_groups() -> None:
+    member, guest = SIZES.of(["/cms", "/cms/analysis"]), SIZES.of(["/cms"])
+    assert form.choose({"size": "Ours"}, member).cpus == 4
+    assert "Ours" in form.page(member) and "Ours" not in form.page(guest)
+    with pytest.raises(ValueError, match="'Ours' is not on the list"):
+        form.choose({"size": "Ours"}, guest)
+
+
+def test_every_field_of_the_longest_page_has_a_label() -> None:
+    page = form.page(SIZES)
+    fields = set(re.findall(r'name="(\w+)"', page))
+    assert fields == {"image", "stack", "size", "cpus", "memory", "gpus"} == set(re.findall(r'for="(\w+)"', page))
+    assert "Large (16 cores, 64 GiB, 1 GPU)" in page
+
+
+def test_where_a_choice_runs() -> None:
+    own = {"gpu": "nvidia.com/mig-3g.20gb", "node_selector": {"cantiere.io/pool": "gpu"}, "tolerations": [{"key": "gpu"}]}
+    settings = {"profiles": [{"title": "Large", "placement": own}], "gpu_placement": {"gpu": "nvidia.com/gpu"}}
+    assert form.placement(form.choose({"size": "Large"}, SIZES), settings) == own
+    assert form.placement(form.Choice("i", 1, GIB, 1), settings) == {"gpu": "nvidia.com/gpu"}
+    assert form.placement(form.Choice("i", 1, GIB, 0), settings) == {"gpu": "", "node_selector": {}, "tolerations": []}
+
+
+def test_stacks_are_told_where_there_are_any() -> None:
+    stack = {"title": "LCG 108", "script": "/cvmfs/sft.cern.ch/setup.sh"}
+    hub = hub_node({"software": ("software",)}, software_stacks=[stack])
+    assert jupyterhub.settings(hub, facts(hub))["stacks"] == [stack]
+    assert "stacks" not in jupyterhub.settings(hub_node(), facts(hub_node()))
+    assert jupyterhub.check(hub, facts(hub).facility) == []
+    alone = hub_node(software_stacks=[stack])
+    assert [problem.code for problem in jupyterhub.check(alone, facts(alone).facility)] == ["hub.stack"]
+
+
+def test_oidc_agent_is_told_the_issuer_first_and_keeps_the_user_s_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OIDC_CONFIG_DIR", str(tmp_path))
+    monkeypatch.delenv("CANTIERE_ISSUER", raising=False)
+    agent.introduce()
+    assert not (tmp_path / "issuer.config").exists()
+    (tmp_path / "issuer.config").write_text("https://other.test/ contact\nhttps://iam.test old\n", encoding="utf-8")
+    monkeypatch.setenv("CANTIERE_ISSUER", "https://iam.test")
+    for _ in range(2):
+        agent.introduce()
+        assert (tmp_path / "issuer.config").read_text(encoding="utf-8") == "https://iam.test\nhttps://other.test/ contact\n"

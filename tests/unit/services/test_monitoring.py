@@ -107,5 +107,5 @@ def test_a_slot_is_busy_while_a_job_is_on_it(kind: str, activity: str, busy: boo
 def test_labels_of_a_slot() -> None:
     sinful = "<10.141.0.12:9618?addrs=10.141.0.12-9618&alias=w1.here.internal&sock=startd_1>"
     slot = {"Machine": "w1.here.internal", "Name": "slot1_1@w1.here.internal", "MyAddress": sinful}
-    assert load_slots().labels(slot) == ["w1.here.internal", "slot1_1@w1.here.internal", "10.141.0.12"]
+    assert load_slots().labels(slot) == ["w1.here.internal", "slot1_1@w1.here.internal", "10.141.0.12", ""]
     assert load_slots().address("<[fd00::7]:9618>") == "fd00::7"

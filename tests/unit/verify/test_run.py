@@ -53,6 +53,7 @@ def target(control: NoControl | None = None, parts: Parts = LEAST) -> Target:
         hub_socket="",
         repository="",
         examples=Path("examples"),
+        workers=lambda: (),
     )
 
 

@@ -30,6 +30,7 @@ ROLES = (
     "nfs-server",
     "squid",
     "cvmfs",
+    "registry",
 )
 OPTIONS = ("type", "machines")
 KEYS = ("name", "address", "user", "port", "key", "roles", "labels", "host_key", "gpus")

@@ -1,0 +1,71 @@
+"""The administrator's kubeconfig of a cluster of ours, brought from its control plane to this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+import yaml
+
+from cantiere.machines.fleet import Fleet
+from cantiere.machines.nodes import ADMIN, MEMBER
+from cantiere.machines.wanted import API_PORT, endpoint
+from cantiere.state import write_atomic
+
+CONNECT_SECONDS = 2.0
+SSH_SECONDS = 15
+
+
+def fetch(fleet: Fleet, target: Path) -> bool:
+    """Bring the kubeconfig, with an address of the API server that this machine reaches.
+
+    Parameters
+    ----------
+    fleet:
+        The machines.
+    target:
+        The file; mode 0600, written only where it differs.
+
+    Returns
+    -------
+    bool
+        Whether it is there; False where no control-plane machine is a member of a cluster yet.
+    """
+    if not fleet.ssh.config.is_file():
+        return False
+    placed = fleet.machines()
+    pinned = fleet.ssh.pinned()
+    controls = [machine for machine in placed if machine.controls and machine.name in pinned]
+    for machine in controls:
+        done = fleet.ssh.run(machine.name, f"test -f {MEMBER} && cat {ADMIN}", timeout=SSH_SECONDS)
+        if done.returncode == 0:
+            addresses = [endpoint(placed, fleet.network), *(f"{item.address}:{API_PORT}" for item in controls)]
+            text = pointed(done.stdout, next((item for item in addresses if _answers(item)), addresses[0]))
+            if not target.is_file() or target.read_text(encoding="utf-8") != text:
+                write_atomic(target, text, 0o600)
+            return True
+    return False
+
+
+def pointed(kubeconfig: str, address: str) -> str:
+    """A kubeconfig whose clusters are reached at an address.
+
+    Parameters
+    ----------
+    kubeconfig:
+        As kubeadm wrote it.
+    address:
+        Host and port.
+    """
+    content = yaml.safe_load(kubeconfig)
+    for item in content["clusters"]:
+        item["cluster"]["server"] = f"https://{address}"
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS):
+        return True
+    return False

@@ -1,0 +1,99 @@
+"""The stages of a run over releases: what the Ansible module calls for a site whose platform is a cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from cantiere.cluster.apply import RELEASES_AT_ONCE, Apply
+from cantiere.cluster.client import Api
+from cantiere.cluster.helm import Helm
+from cantiere.cluster.model import ClusterSeen, ClusterWanted
+from cantiere.cluster.plan import build, build_removal
+from cantiere.cluster.platform import Cluster
+from cantiere.errors import CantiereError, Problem
+from cantiere.plan.definition import Done, Plan
+from cantiere.plan.walk import Report, walk
+from cantiere.runs import asker_gone
+
+ROUNDS = 3
+"""Rounds until nothing is left to do: a release can make a fact (an address) from which another one's values are compiled."""
+
+
+def plan_of(cluster: Cluster) -> Plan:
+    """The plan of a facility's releases, from what is seen now; for a cluster that is not there yet, from placeholders."""
+    if not cluster.asked:
+        return Plan(cluster.site.prefix, ())
+    wanted, seen = look(cluster, cluster.api())
+    if wanted.unjudged:
+        print(f"warning: values of {', '.join(wanted.unjudged)} are not checked: their charts are not here yet", file=sys.stderr)
+    return build(wanted, seen)
+
+
+def look(cluster: Cluster, api: Api | None) -> tuple[ClusterWanted, ClusterSeen]:
+    """What should be on the cluster, and what is."""
+    seen = cluster.observe(api)
+    return cluster.wanted(cluster.facts(api), seen), seen
+
+
+def removal_of(cluster: Cluster) -> Plan:
+    """The plan that takes a facility's releases off a cluster."""
+    api = cluster.api()
+    return build_removal(cluster.site.prefix, cluster.observe(api, leftovers=True)) if api else Plan(cluster.site.prefix, ())
+
+
+def release(cluster: Cluster, log: Callable[[str], None], report: Report, check: bool) -> Done:
+    """Bring all releases to what the template asks for.
+
+    Parameters
+    ----------
+    cluster:
+        Where; the caller holds the site's lock.
+    log, report:
+        Take lines of long work, and steps.
+    check:
+        Only tell.
+    """
+    if not cluster.asked:
+        return Done()
+    if check:
+        return Done(tuple(str(step) for step in plan_of(cluster).steps))
+    api = _api(cluster)
+    cluster.facts(api)
+    told: list[str] = []
+    for _ in range(ROUNDS):
+        wanted, seen = look(cluster, api)
+        cluster.store.keep()
+        plan = build(wanted, seen)
+        if not plan.steps:
+            break
+        told += [str(step) for step in plan.steps]
+        helm = helm_of(cluster, log)
+        sources = cluster.sources(wanted.releases, log)
+        new = frozenset(item.name for item in wanted.releases if item.name not in seen.releases or not seen.releases[item.name].working)
+        helm.write(wanted, new, sources)
+        walk(plan, Apply(cluster, api, wanted, seen, helm, sources, log), RELEASES_AT_ONCE, report)
+    return Done(tuple(told))
+
+
+def remove(cluster: Cluster, log: Callable[[str], None], report: Report, check: bool) -> Done:
+    """Take all releases off the cluster, with their Secrets and the namespaces that are empty then."""
+    plan = removal_of(cluster)
+    if not check and plan.steps:
+        api = _api(cluster)
+        seen = cluster.observe(api)
+        walk(plan, Apply(cluster, api, None, seen, helm_of(cluster, log), {}, log), RELEASES_AT_ONCE, report)
+    return Done(tuple(str(step) for step in plan.steps))
+
+
+def helm_of(cluster: Cluster, log: Callable[[str], None]) -> Helm:
+    """Helm on a facility's cluster."""
+    return Helm(cluster.site, cluster.site.state_dir / "releases", cluster.kubeconfig, cluster.context, log, asker_gone)
+
+
+def _api(cluster: Cluster) -> Api:
+    api = cluster.api()
+    if api is None:
+        remedy = "see `./cantiere status`, then run the same command again"
+        raise CantiereError(Problem("cluster.silent", "the cluster's API does not answer", remedy, path="api"))
+    return api

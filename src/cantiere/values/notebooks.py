@@ -1,0 +1,208 @@
+"""What notebook servers may be on a cluster: where their sizes fit, and what they reach. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cantiere.model import Node
+from cantiere.services import htcondor, iam, jupyterhub, minio, xrootd
+from cantiere.services.facts import IAM_PORT
+from cantiere.values import dask, s3
+from cantiere.values.addons import active
+from cantiere.values.iam import pod_labels as iam_labels
+from cantiere.values.model import Context, Link, NodePool
+
+POOL = "cantiere.io/pool"
+"""Label of a machine that names its pool."""
+GPU = "nvidia.com/gpu"
+GPU_TOLERATION: Mapping[str, Any] = {"key": GPU, "operator": "Exists", "effect": "NoSchedule"}
+
+CHART = "jupyterhub"
+"""The chart's name, which is in its pods' labels."""
+
+LARGE_MEMORY = 64 << 30
+LARGE_CPUS = 8
+LARGE = "Large memory with a GPU"
+
+CACHE_PORTS = (xrootd.ROOT_PORT, 8443)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Something that pods of the hub or notebooks connect to.
+
+    Parameters
+    ----------
+    labels:
+        Of the pods there.
+    ports:
+        TCP ports of those pods.
+    why:
+        What it is for.
+    """
+
+    labels: Mapping[str, str]
+    ports: tuple[int, ...]
+    why: str
+
+    def rule(self) -> dict[str, Any]:
+        """The same as an egress rule of a NetworkPolicy."""
+        return {
+            "to": [{"podSelector": {"matchLabels": dict(self.labels)}}],
+            "ports": [{"protocol": "TCP", "port": port} for port in self.ports],
+        }
+
+
+def profiles(node: Node, context: Context) -> list[dict[str, Any]]:
+    """The named sizes with where they run: those of the node, and a large one with a GPU where a pool has such machines."""
+    found = [{key: item[key] for key in ("title", "cpus", "memory", "gpus")} | {"groups": list(item["groups"])} for item in _declared(node)]
+    if not any(item["gpus"] and item["memory"] >= LARGE_MEMORY for item in found):
+        pool = next((pool for pool in _pools(context) if pool.gpus and pool.memory >= LARGE_MEMORY), None)
+        if pool:
+            found.append({"title": LARGE, "cpus": min(LARGE_CPUS, int(pool.cpus)), "memory": LARGE_MEMORY, "gpus": 1, "groups": []})
+    return [item | {"placement": placement(node, context, item["cpus"], item["memory"], item["gpus"])} for item in found]
+
+
+def placement(node: Node, context: Context, cpus: int = 1, memory: int = 0, gpus: int = 0) -> dict[str, Any]:
+    """Where a server of a size runs.
+
+    Parameters
+    ----------
+    node, context:
+        The hub.
+    cpus, memory, gpus:
+        Cores, bytes and GPUs.
+
+    Returns
+    -------
+    dict
+        ``gpu`` (the resource's name), ``node_selector`` and ``tolerations``. What fits nowhere waits for a machine that comes: a GPU is
+        then NVIDIA's unless the node names another.
+    """
+    named = str(node.properties["gpu_resource"])
+    fitting = [pool for pool in _pools(context) if _fits(pool, cpus, memory, gpus, named)]
+    if not gpus and (not fitting or not fitting[0].taints):
+        return {"gpu": "", "node_selector": {}, "tolerations": []}
+    if not fitting:
+        return {"gpu": named or GPU, "node_selector": {}, "tolerations": [dict(GPU_TOLERATION)]}
+    pool = fitting[0]
+    resource = named or min((name for name, count in pool.gpus.items() if count >= gpus), default="")
+    selector = {POOL: pool.labels[POOL]} if POOL in pool.labels else {}
+    tolerations = [_toleration(taint) for taint in pool.taints]
+    if gpus and GPU_TOLERATION not in tolerations:
+        tolerations.append(dict(GPU_TOLERATION))
+    return {"gpu": resource if gpus else "", "node_selector": selector, "tolerations": tolerations}
+
+
+def ways(node: Node, context: Context) -> tuple[Way, ...]:
+    """What notebooks reach in the facility, by what the hub's node requires."""
+    found = []
+    facility = context.facility
+    if queue := node.target("queue"):
+        found.append(Way(_instance(queue), (htcondor.PORT,), "notebooks submit jobs"))
+    found += [Way(_instance(cache), CACHE_PORTS, "notebooks read data") for cache in node.requirements.get("cache", ())]
+    for name in node.requirements.get("store", ()):
+        driver = minio.driver(facility.node(name))
+        if driver != minio.EXTERNAL:
+            labels = {"release": name} if driver == minio.MINIO else _instance(name)
+            found.append(Way(labels, (minio.PORT,), "notebooks use the object store"))
+    found += [
+        Way(gateway_labels(gateway, "traefik"), (dask.PROXY_PORT,), "notebooks use Dask clusters") for gateway in gateways(node, context)
+    ]
+    return (*found, *login_ways(node, context))
+
+
+def gateways(node: Node, context: Context) -> tuple[Node, ...]:
+    """The Dask gateways behind a hub."""
+    return tuple(other for other in active(context.facility, dask.GATEWAY) if other.target("hub") == node.name)
+
+
+def gateway_labels(gateway: Node, part: str) -> dict[str, str]:
+    """Labels of the pods of a Dask gateway: of its ``traefik`` or of the ``gateway`` itself."""
+    return {"app.kubernetes.io/name": "dask-gateway", "app.kubernetes.io/instance": gateway.name, "app.kubernetes.io/component": part}
+
+
+def environment(node: Node, context: Context) -> dict[str, str]:
+    """Variables by which notebooks find what only a cluster has."""
+    found = {"CANTIERE_ISSUER": context.services.issuers(node)[0]}
+    for gateway in gateways(node, context):
+        found |= {
+            "DASK_GATEWAY__ADDRESS": dask.address(gateway, context),
+            "DASK_GATEWAY__AUTH__TYPE": "jupyterhub",
+            "DASK_GATEWAY__CLUSTER__OPTIONS__IMAGE": "{JUPYTER_IMAGE_SPEC}",
+        }
+    return found
+
+
+def login_ways(node: Node, context: Context) -> tuple[Way, ...]:
+    """The issuers of the facility's own cluster: the hub logs in there, and notebooks' oidc-agent."""
+    issuers = [context.facility.node(name) for name in node.requirements["issuer"]]
+    return tuple(
+        Way(iam_labels(issuer.name), (IAM_PORT,), "the hub and oidc-agent ask the IAM")
+        for issuer in issuers
+        if issuer.type == iam.TYPE and not iam.external(issuer)
+    )
+
+
+def client_labels(node: Node, context: Context) -> dict[str, str]:
+    """Labels of notebooks by which services know that they may connect."""
+    found: dict[str, str] = {}
+    for name in node.requirements.get("store", ()):
+        found |= s3.client_label(context.facility.node(name))
+    return found
+
+
+def pod_labels(node: Node, context: Context) -> dict[str, str]:
+    """All labels of notebooks' pods by which policies may choose them."""
+    return {**component(node, "singleuser-server"), "hub.jupyter.org/network-access-hub": "true", **client_labels(node, context)}
+
+
+def component(node: Node, name: str) -> dict[str, str]:
+    """Labels that the jupyterhub chart gives the pods of one of its components."""
+    old = {"app": CHART, "release": node.name, "component": name}
+    return {
+        **old,
+        "app.kubernetes.io/name": CHART,
+        "app.kubernetes.io/instance": node.name,
+        "app.kubernetes.io/component": name,
+    }
+
+
+def links(node: Node, context: Context) -> tuple[Link, ...]:
+    """Connections of the hub and its notebooks that have to work."""
+    place = (context.namespace, context.namespace)
+    notebook, hub = pod_labels(node, context), component(node, "hub")
+    return (
+        *(Link(notebook, way.labels, port, way.why, *place) for way in ways(node, context) for port in way.ports),
+        *(Link(hub, way.labels, port, way.why, *place) for way in login_ways(node, context) for port in way.ports),
+        Link(hub, component(node, "proxy"), 8001, "the hub tells its proxy the way", *place),
+        Link(notebook, hub, 8081, "notebooks ask the hub for tokens", *place),
+        Link({}, component(node, "proxy"), 8443 if not context.services.zone else jupyterhub.PORT, "users log in", *place),
+    )
+
+
+def _declared(node: Node) -> list[Mapping[str, Any]]:
+    return list(node.properties["profiles"])
+
+
+def _instance(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/instance": name}
+
+
+def _pools(context: Context) -> list[NodePool]:
+    """Pools, those that everybody may use first, then the smaller ones."""
+    return sorted(context.cluster.pools.values(), key=lambda pool: (bool(pool.taints), pool.memory, pool.name))
+
+
+def _fits(pool: NodePool, cpus: int, memory: int, gpus: int, resource: str) -> bool:
+    offered = max((count for name, count in pool.gpus.items() if resource in ("", name)), default=0)
+    return pool.cpus >= cpus and pool.memory >= memory and offered >= gpus
+
+
+def _toleration(taint: str) -> dict[str, Any]:
+    rest, _, effect = taint.rpartition(":")
+    key, _, value = rest.partition("=")
+    match = {"operator": "Equal", "value": value} if value else {"operator": "Exists"}
+    return {"key": key, **match, "effect": effect}
