@@ -12,7 +12,7 @@ LONGEST = 400
 LARGEST = 1024 * 1024
 TEXTS = dict(texts())
 UNLIMITED = re.compile(
-    r"artifacts\.yaml|requirements/\w+\.txt|images/[\w-]+/requirements\.txt|.*/package-lock\.json|.*\.lock|.*/go\.sum|LICENSE|docs/reference/\w+\.md|.*\.ipynb"
+    r"artifacts\.yaml|requirements/\w+\.txt|images/[\w-]+/requirements\.txt|.*/package-lock\.json|.*\.lock|.*/go\.sum|LICENSE|tests/.*golden/.*|docs/reference/\w+\.md|.*\.ipynb"
 )
 MODULES = re.compile(r"builds/[\w-]+/go\.(mod|sum)")
 """Lists of the modules of others, by the names that these have."""

@@ -1,6 +1,6 @@
 """Services of a cluster under their own names, for this process alone and without a route to the cluster's networks.
 
-A name below the namespace's DNS domain is answered with a port of the loopback interface, behind which every connection is led through
+A name of a Service is answered with a port of the loopback interface, behind which every connection is led through
 the API server into a pod of that Service.
 """
 
@@ -12,6 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from cantiere.cluster.client import KubeApi
 from cantiere.cluster.pods import Pods
 from cantiere.errors import CantiereError
 
@@ -20,19 +21,19 @@ BACKLOG = 64
 
 
 class Reach:
-    """While entered, the namespace's Services can be connected to by their names.
+    """While entered, the cluster's Services can be connected to by their full names.
 
     Parameters
     ----------
-    pods:
-        The namespace.
+    api:
+        The cluster.
     domain:
-        Its DNS domain: ``facility.svc.cluster.local``.
+        Its DNS domain: ``cluster.local``.
     """
 
-    def __init__(self, pods: Pods, domain: str) -> None:
-        self.pods = pods
-        self.suffix = f".{domain}"
+    def __init__(self, api: KubeApi, domain: str) -> None:
+        self.api = api
+        self.suffix = f".svc.{domain}"
         self._doors: dict[tuple[str, int], socket.socket] = {}
         self._lock = threading.Lock()
         self._resolve = socket.getaddrinfo
@@ -57,27 +58,28 @@ class Reach:
     def _open(self, host: str, port: int) -> socket.socket:
         door = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         self._doors[host, port] = door
-        service = host.removesuffix(self.suffix)
-        threading.Thread(target=self._serve, args=(door, service, port), daemon=True).start()
+        service, _, namespace = host.removesuffix(self.suffix).partition(".")
+        threading.Thread(target=self._serve, args=(door, Pods(self.api, namespace), service, port), daemon=True).start()
         return door
 
-    def _serve(self, door: socket.socket, service: str, port: int) -> None:
+    def _serve(self, door: socket.socket, pods: Pods, service: str, port: int) -> None:
         while True:
             try:
                 guest, _ = door.accept()
             except OSError:  # closed: nobody needs it any more
                 return
-            threading.Thread(target=self._lead, args=(guest, service, port), daemon=True).start()
+            threading.Thread(target=self._lead, args=(guest, pods, service, port), daemon=True).start()
 
-    def _lead(self, guest: socket.socket, service: str, port: int) -> None:
+    @staticmethod
+    def _lead(guest: socket.socket, pods: Pods, service: str, port: int) -> None:
         """Lead one connection to a pod; where there is none it is closed, as a Service without pods refuses it."""
         from kubernetes.client.exceptions import ApiException
         from kubernetes.stream import portforward
 
         with guest, suppress(CantiereError, ApiException, OSError):
-            pod, number = self.pods.address(service, port)
-            call = self.pods.api.core().connect_get_namespaced_pod_portforward
-            forward = portforward(call, pod, self.pods.namespace, ports=str(number))
+            pod, number = pods.address(service, port)
+            call = pods.api.core().connect_get_namespaced_pod_portforward
+            forward = portforward(call, pod, pods.namespace, ports=str(number))
             inside = forward.socket(number)
             inside.setblocking(True)
             back = threading.Thread(target=_pump, args=(inside, guest), daemon=True)

@@ -14,6 +14,11 @@ EXPORTER_PORT = 9118
 QUERY_TIMEOUT = 4
 
 
+def url(name: str, facts: Facts) -> str:
+    """Where Prometheus of a monitoring node answers."""
+    return f"http://{facts.fqdn(name)}:{PORT}"
+
+
 def settings(node: Node, facts: Facts) -> dict[str, Any]:
     """Variables of the templates of ``images/prometheus``.
 
@@ -62,7 +67,7 @@ def containers(node: Node, facts: Facts) -> tuple[Container, ...]:
         image="prometheus",
         settings=settings(node, facts),
         mounts=(Mount(f"{node.name}-data", "/srv/prometheus"),),
-        ports=(Port(PORT, f"http://{facts.fqdn(node.name)}:{PORT}", "Metrics (Prometheus)"),),
+        ports=(Port(PORT, url(node.name, facts), "Metrics (Prometheus)"),),
         needs=tuple(exporter.name for exporter in exporters),
         probe=Probe(("prometheus-probe",)),
     )

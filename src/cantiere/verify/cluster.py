@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from cantiere.cluster.client import KubeApi
 from cantiere.cluster.platform import Cluster
@@ -11,14 +12,17 @@ from cantiere.cluster.pods import PodControl, Pods, ready
 from cantiere.cluster.reach import Reach
 from cantiere.errors import CantiereError, Problem
 from cantiere.services.facts import Facts
+from cantiere.services.monitoring import PORT
+from cantiere.values import monitoring
 
 EXECUTE_POINT = {"app.kubernetes.io/component": "execute-point"}
 
 
-def bound(
-    cluster: Cluster, pool: str
-) -> tuple[Facts, PodControl, Callable[[], tuple[str, ...]], Callable[[], AbstractContextManager[object]]]:
-    """Names, power over pods, the execute pods of a pool, and what makes the names reachable from here.
+Place = tuple[Facts, PodControl, Callable[[], tuple[str, ...]], Callable[[str], str], Callable[[], AbstractContextManager[object]]]
+
+
+def bound(cluster: Cluster, pool: str) -> Place:
+    """Names, power over pods, the execute pods of a pool, where a monitoring node's Prometheus answers, and what makes names reachable.
 
     Parameters
     ----------
@@ -35,11 +39,15 @@ def bound(
     api = cluster.api()
     if not isinstance(api, KubeApi):
         raise CantiereError(Problem("cluster.silent", "the cluster's API does not answer", "see `./cantiere status`", path="api"))
-    facts = cluster.compiling(cluster.facts(api)).services
+    context = cluster.compiling(cluster.facts(api))
     pods = Pods(api, cluster.namespace)
 
     def workers() -> tuple[str, ...]:
         found = pods.of({**EXECUTE_POINT, "app.kubernetes.io/instance": pool}) if pool else []
         return tuple(pod["metadata"]["name"] for pod in found if ready(pod))
 
-    return facts, PodControl(api, cluster.namespace), workers, lambda: Reach(pods, facts.domain)
+    def prometheus(name: str) -> str:
+        return f"http://{monitoring.host(cluster.facility.node(name), context)}:{PORT}"
+
+    reach = partial(Reach, api, context.cluster.cluster_domain)
+    return context.services, PodControl(api, cluster.namespace), workers, prometheus, reach

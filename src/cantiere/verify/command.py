@@ -132,6 +132,8 @@ class Bound:
         Power over them.
     workers:
         Short names of the pool's execute points.
+    prometheus:
+        URL of Prometheus for a monitoring node.
     guarded:
         Whether the hub asks a container engine, through a guard.
     reach:
@@ -141,6 +143,7 @@ class Bound:
     facts: Facts
     control: Control
     workers: Callable[[], tuple[str, ...]]
+    prometheus: Callable[[str], str]
     guarded: bool = False
     reach: Callable[[], AbstractContextManager[object]] = nullcontext
 
@@ -157,8 +160,8 @@ def bound(workspace: Workspace) -> Bound:
     if workspace.cluster:
         from cantiere.verify.cluster import bound as on_cluster
 
-        facts, control, workers, reach = on_cluster(workspace.cluster, pool.name if pool else "")
-        return Bound(facts, control, workers, reach=reach)
+        facts, control, workers, prometheus, reach = on_cluster(workspace.cluster, pool.name if pool else "")
+        return Bound(facts, control, workers, prometheus, reach=reach)
     site = workspace.site
     engine = detect(workspace.engine_name, site.state_dir)
     if engine is None:
@@ -167,7 +170,8 @@ def bound(workspace: Workspace) -> Bound:
         )
     containers = workspace.project.containers
     names = tuple(c.name for c in containers if pool and c.service == pool.name and c.role == "execute-point")
-    return Bound(workspace.facts, EngineControl(engine, site.prefix, {c.name: c for c in containers}), lambda: names, guarded=True)
+    held = EngineControl(engine, site.prefix, {c.name: c for c in containers})
+    return Bound(workspace.facts, held, lambda: names, lambda name: monitoring.url(name, workspace.facts), guarded=True)
 
 
 def target(workspace: Workspace) -> Target:
@@ -199,6 +203,7 @@ def target(workspace: Workspace) -> Target:
         storage=f"{xrootd.STORAGE}/data{_origin_namespace(workspace)}",
         bucket=objects.properties["buckets"][0] if objects else "",
         role_arn=minio.role_arn(),
+        prometheus_url=place.prometheus(watch.name) if (watch := _first(workspace, monitoring.TYPE)) else "",
         hub_socket=jupyterhub.ENGINE_SOCKET,
         repository=software.properties["repository"] if software else "",
         examples=EXAMPLE,

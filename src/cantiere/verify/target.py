@@ -92,6 +92,8 @@ class Target:
         Path that the origin and the caches export, and the folder of their containers that holds it.
     bucket, role_arn:
         The object store's first bucket, and the role for temporary keys.
+    prometheus_url:
+        URL of Prometheus; ``""`` where the facility has none.
     hub_socket:
         Path, inside the hub's container, of the socket by which it asks for notebooks.
     repository:
@@ -118,6 +120,7 @@ class Target:
     storage: str
     bucket: str
     role_arn: str
+    prometheus_url: str
     hub_socket: str
     repository: str
     examples: Path
@@ -147,11 +150,6 @@ class Target:
     def cache(self) -> str:
         """Short name of the cache that users read through."""
         return self.parts.caches[0] if self.parts.caches else ""
-
-    @property
-    def prometheus_url(self) -> str:
-        """URL of Prometheus."""
-        return f"http://{self.fqdn(self.parts.monitoring)}:9090"
 
     def members(self) -> list[str]:
         """Users who may use the facility, in the order of the template."""

@@ -54,6 +54,7 @@ def target(control: NoControl | None = None, parts: Parts = LEAST) -> Target:
         repository="",
         examples=Path("examples"),
         workers=lambda: (),
+        prometheus_url="",
     )
 
 
