@@ -44,7 +44,7 @@ def needs(facility: Facility) -> tuple[str, ...]:
 
 
 def classes(facility: Facility) -> tuple[StorageClass, ...]:
-    """The StorageClasses that the template's storage nodes stand for, in the template's order."""
+    """The StorageClasses that the template's storage nodes stand for, in the template's order; not the cluster's own default."""
     return tuple(
         StorageClass(
             class_name(node),
@@ -55,6 +55,7 @@ def classes(facility: Facility) -> tuple[StorageClass, ...]:
             shared=node.type == SHARED,
         )
         for node in active(facility, *TYPES)
+        if _made(node) or node.properties.get("class_name")
     )
 
 
@@ -133,12 +134,6 @@ def _rules(given: Mapping[str, Any], nodes: int, shared: bool) -> tuple[tuple[st
             shared and driver == "local-path" and not given.get("path"),
             "driver local-path shares a file system that is mounted at the same path on all machines, and no path is given",
             "set path to where it is mounted, or use driver longhorn or nfs",
-        ),
-        (
-            "existing",
-            driver == "existing" and not given.get("class_name"),
-            "driver existing uses a StorageClass of the cluster, and none is named",
-            "set class_name to one that kubectl get storageclass shows",
         ),
         (
             "cloud",

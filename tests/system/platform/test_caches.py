@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -102,11 +101,9 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(platform: Platform) -> Iterator[Reader]:
     found = Reader(platform)
-    file = tmp_path_factory.mktemp("caches") / "client.json"
-    file.write_text(json.dumps(found.manifest()))
-    platform.kubectl("apply", "-f", str(file))
+    platform.apply(found.manifest())
     try:
         platform.kubectl("-n", platform.namespace, "wait", f"pod/{CLIENT}", "--for=condition=Ready", "--timeout=120s")
         found.carry(platform.token("alice", "storage.read:/"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,12 +130,10 @@ def starts(jobs: list[dict[str, Any]]) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def submitter(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitter]:
+def submitter(platform: Platform) -> Iterator[Submitter]:
     """A submitter with a good token of a member."""
     made = Submitter(platform)
-    path: Path = tmp_path_factory.mktemp("pool") / "client.json"
-    path.write_text(json.dumps(made.manifest()))
-    platform.kubectl("apply", "-f", str(path))
+    platform.apply(made.manifest())
     try:
         platform.kubectl("-n", platform.namespace, "wait", "--for=condition=Ready", "--timeout=90s", f"pod/{CLIENT}")
         made.carry(platform.token("alice", SCOPES, f"https://{made.schedd}"))

@@ -135,7 +135,6 @@ def test_manila_mounts_by_the_driver_of_nfs(tmp_path: Path) -> None:
         ("driver: nfs, server: nfs.example.org", "server"),
         ("driver: local-path", "path"),
         ("driver: manila", "credentials"),
-        ("driver: existing", "existing"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, properties: str, code: str) -> None:
