@@ -12,6 +12,8 @@ from cantiere.verify.target import Output
 POLL_SECONDS = 0.5
 GONE_SECONDS = 120.0
 READY_SECONDS = 180.0
+NOT_STARTED = 126
+"""Exit code of a command that the container runtime could not start, as a shell has it."""
 MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
 RUNNERS = ("statefulsets", "deployments")
 """What can be scaled, as the API server's paths name it."""
@@ -123,6 +125,8 @@ class PodControl:
             return Output(channel.returncode or 0, channel.read_stdout(), channel.read_stderr())
         except ApiException as error:
             return Output(1, "", f"{name}: {error.reason}")
+        except ValueError as error:  # the client finds a sentence where an exit code should be
+            return Output(NOT_STARTED, "", f"{name}: {error}")
 
     def stop(self, container: str) -> None:
         """Scale what runs a Service's pods to none, and wait until they are gone."""

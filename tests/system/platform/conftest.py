@@ -79,8 +79,9 @@ class Platform:
         return found
 
     def pods(self) -> dict[str, str]:
-        """Name of each pod of the facility to its identifier."""
-        return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self.objects("pods")}
+        """Name of each pod of the facility to its identifier; without execute pods, which come and go with the load."""
+        lasting = self.objects("pods", "-l", "app.kubernetes.io/component!=execute-point")
+        return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in lasting}
 
     def exec(self, pod: str, command: Sequence[str], timeout: float = 60.0) -> Output:
         """Run a command in a pod, or in the first pod of a Service."""

@@ -170,7 +170,9 @@ def test_a_new_hub_finds_the_notebooks_of_the_old_one(browser: Browser, kernel: 
 
 
 def test_a_gpu_is_waited_for(browser: Browser) -> None:
-    """With a simulated resource: the server is pending until a machine offers one."""
+    """With a simulated resource: the server is pending until a machine offers one; the one on which the user's home is."""
+    (before,) = browser.pods()
+    machine = before["spec"]["nodeName"]
     browser.user.stop_server()
     choices = browser.user.spawn_form().choices.get("size", [])
     size = next((choice for choice in choices if "GPU" in choice), "")
@@ -180,11 +182,6 @@ def test_a_gpu_is_waited_for(browser: Browser) -> None:
     time.sleep(PENDING_SECONDS)
     (pod,) = browser.pods()
     assert pod["status"]["phase"] == "Pending" and not pod["spec"].get("nodeName")
-    (machine, *_) = (
-        item["metadata"]["name"]
-        for item in json.loads(browser.platform.kubectl("get", "nodes", "-o", "json"))["items"]
-        if not item["spec"].get("taints")
-    )
     paths = [f"/status/{kind}/{GPU}" for kind in ("capacity", "allocatable")]
     patch = ("patch", "node", machine, "--subresource=status", "--type=json", "-p")
     browser.platform.kubectl(*patch, json.dumps([{"op": "add", "path": path, "value": "1"} for path in paths]))
