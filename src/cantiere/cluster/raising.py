@@ -9,12 +9,15 @@ from typing import Any
 from cantiere import preflight
 from cantiere.cluster import stages
 from cantiere.cluster.platform import Cluster
+from cantiere.cluster.wanted import overridden
 from cantiere.converge import PATIENCE, plan_of
 from cantiere.plan.definition import Kind
 from cantiere.progress import Progress
 from cantiere.runner import playbook, remember, sayer, variables
-from cantiere.services import iam
+from cantiere.services import iam, monitoring
 from cantiere.services.catalogue import SERVICES
+from cantiere.values import monitoring as stack
+from cantiere.values.catalogue import compile_all
 from cantiere.workspace import Workspace
 
 
@@ -60,12 +63,17 @@ def up(workspace: Workspace, cluster: Cluster, as_json: bool) -> int:
 
 
 def urls(cluster: Cluster) -> dict[str, str]:
-    """Title of each page that users open, to its address."""
+    """Title of each page that users open, to its address; of what the site turns off none."""
     context = cluster.compiling(cluster.facts(cluster.api()))
+    there = {release.node for release in overridden(compile_all(context), cluster.site, context) if release.installed}
     found: dict[str, str] = {}
     for node in cluster.facility.nodes:
-        for container in SERVICES[node.type].containers(node, context.services) if node.type in SERVICES else ():
-            found |= {port.title: port.url for port in container.ports if port.url}
+        if node.type not in SERVICES or node.name not in there:
+            continue
+        pages = {port.title: port.url for container in SERVICES[node.type].containers(node, context.services) for port in container.ports}
+        if node.type == monitoring.TYPE:  # it is not in the namespace of the facility's own services
+            pages = dict.fromkeys(pages, f"http://{stack.host(node, context)}:{monitoring.PORT}")
+        found |= {title: url for title, url in pages.items() if url}
     return found
 
 

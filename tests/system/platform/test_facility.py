@@ -105,14 +105,14 @@ def existing(platform: Platform, tmp_path: Path) -> Iterator[Path]:
     """A site whose platform is the cluster that is there, in a namespace of its own, with the same template."""
     given = yaml.safe_load((REPOSITORY / "inventories" / "existing" / "cantiere.yml").read_text())
     cluster = platform.workspace.cluster
-    assert cluster is not None
+    assert cluster is not None and cluster.registry is not None
     names = [row["release"] for row in platform.cantiere.json("status", *platform.site)["releases"]]
     given |= {
         "site": EXISTING,
         "template": str(REPOSITORY / "tosca" / "templates" / "facility.yaml"),
         "inputs": str(REPOSITORY / "inventories" / "nspawn" / "inputs.yml"),
         "provider": {"type": "cluster", "kubeconfig": str(cluster.kubeconfig), "namespace": EXISTING},
-        "registry": cluster.given()["registry"],
+        "registry": {"address": cluster.registry.prefix, "ca": str(cluster.registry.ca)},
         "artifacts_file": str(REPOSITORY / "inventories" / "nspawn" / "artifacts.yml"),
         "releases": {name: {"installed": False} for name in names if name not in KEPT and not name.startswith("volumes-")},
         "state_dir": str(tmp_path / "state"),
@@ -135,7 +135,7 @@ def test_the_same_template_on_a_cluster_that_exists(platform: Platform, existing
     slots = platform.kubectl("-n", EXISTING, "exec", "pool-cm-0", "--", "condor_status", "-af", "Name")
     assert slots.strip(), "no execute point of the pool is there"
     platform.cantiere.run("down", "--site", str(existing))
-    assert EXISTING not in platform.kubectl("get", "namespaces", "-o", "name")
+    platform.kubectl("wait", f"namespace/{EXISTING}", "--for=delete", "--timeout=60s")
     assert platform.pods() == before
 
 

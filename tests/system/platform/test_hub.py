@@ -169,6 +169,7 @@ def test_a_new_hub_finds_the_notebooks_of_the_old_one(browser: Browser, kernel: 
     assert browser.user.server_runs()
 
 
+@pytest.mark.usefixtures("kernel")
 def test_a_gpu_is_waited_for(browser: Browser) -> None:
     """With a simulated resource: the server is pending until a machine offers one; the one on which the user's home is."""
     (before,) = browser.pods()
