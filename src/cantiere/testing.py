@@ -16,6 +16,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTEST_NOTHING_COLLECTED = 5
+MESSAGE_LENGTH = 1500
 CANTIERE = (sys.executable, "-m", "cantiere")
 PLUGINS = ("action", "callback", "filter", "inventory")
 MOLECULES = frozenset({"base", "container_engine", "containerd", "storage_client", "squid", "virtual_address"})
@@ -47,6 +48,8 @@ class Outcome:
         Number of tests; a tool counts as one test.
     slowest:
         For pytest, its tests with their seconds, the slowest first.
+    failures:
+        For pytest, the tests that failed, each with the beginning of its message.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Outcome:
     failed: int
     skipped: int = 0
     slowest: tuple[tuple[str, float], ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +110,21 @@ def counted(name: str, seconds: float, code: int, report: Path, *, empty_is_fail
     """
     passed = failed = skipped = 0
     times: list[tuple[str, float]] = []
+    failures: list[tuple[str, str]] = []
     if report.exists():
         for case in ElementTree.parse(report).iter("testcase"):
             times.append((case.get("name", ""), float(case.get("time", "0"))))
-            if case.find("failure") is not None or case.find("error") is not None:
+            wrong = [found for found in (case.find("failure"), case.find("error")) if found is not None]
+            if wrong:
                 failed += 1
+                failures.append((case.get("name", ""), wrong[0].get("message", "")[:MESSAGE_LENGTH]))
             elif case.find("skipped") is not None:
                 skipped += 1
             else:
                 passed += 1
     ended_well = code == 0 or (code == 1 and failed > 0) or (code == PYTEST_NOTHING_COLLECTED and not empty_is_failure)
     times.sort(key=lambda item: -item[1])
-    return Outcome(name, seconds, passed, failed + (not ended_well), skipped, tuple(times))
+    return Outcome(name, seconds, passed, failed + (not ended_well), skipped, tuple(times), tuple(failures))
 
 
 def checks() -> list[Check]:
@@ -142,11 +149,11 @@ def checks() -> list[Check]:
 
 def scenarios(full: bool) -> list[Check]:
     """One check for each file of ``tests/system``, and for each of its folders: what such a folder's tests share is raised once."""
-    selection = () if full else ("-m", "not full")
+    options = ("-v", "-s", "--no-header", "--tb=short", *(() if full else ("-m", "not full")))
     home = REPOSITORY / "tests" / "system"
     described = {path: path for path in home.glob("test_*.py")} | {path.parent: path for path in home.glob("*/conftest.py")}
     return [
-        pytest(path.stem.removeprefix("test_"), heading(text), "-v", "-s", *selection, str(path.relative_to(REPOSITORY)))
+        pytest(path.stem.removeprefix("test_"), heading(text), *options, str(path.relative_to(REPOSITORY)))
         for path, text in sorted(described.items(), key=lambda item: item[0].stem.removeprefix("test_"))
     ]
 
@@ -200,6 +207,9 @@ def report(outcomes: Sequence[Outcome]) -> int:
         print(f"{outcome.name:<{width}}  {outcome.seconds:>8.1f}  {outcome.passed:>6}  {outcome.failed:>6}  {outcome.skipped:>7}")
     passed, failed, skipped = (sum(getattr(outcome, part) for outcome in outcomes) for part in ("passed", "failed", "skipped"))
     print(f"{'together':<{width}}  {sum(outcome.seconds for outcome in outcomes):>8.1f}")
+    for outcome in outcomes:
+        for test, message in outcome.failures:
+            print(f"FAILED {outcome.name} {test}: {message}")
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
     return 0 if passed and not failed else 1
 
