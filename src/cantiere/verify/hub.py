@@ -15,7 +15,10 @@ from cantiere.verify.forms import Form, find_form
 from cantiere.verify.result import StepFailed
 
 REQUEST_TIMEOUT = 30.0
-SPAWN_TIMEOUT = 90.0
+FORM_TIMEOUT = 90.0
+SPAWN_TIMEOUT = 300.0
+"""How long a notebook may take: the first one on a machine waits for its image."""
+STOP_TIMEOUT = 90.0
 HUB_REMEDY = "see `./cantiere logs hub` and `./cantiere logs iam`"
 
 
@@ -120,9 +123,8 @@ class HubUser:
     def stop_server(self) -> None:
         """Stop the notebook server, and wait until it is gone."""
         self.web.delete(f"{self.hub_url}/hub/api/users/{quote(self.name)}/server", headers=self.xsrf("/hub/"), timeout=REQUEST_TIMEOUT)
-        for _ in range(60):
-            if not self.server_runs():
-                return
+        begin = time.monotonic()
+        while self.server_runs() and time.monotonic() - begin < STOP_TIMEOUT:
             time.sleep(0.5)
 
     def call(self, method: str, path: str, **arguments: Any) -> requests.Response:
@@ -172,7 +174,7 @@ class HubUser:
         fields = {**form.fields, **values}
         if form.method == "get":
             return self.web.get(form.action, params=fields, timeout=REQUEST_TIMEOUT)
-        return self.web.post(form.action, data=fields, headers={"Referer": form.action}, timeout=SPAWN_TIMEOUT)
+        return self.web.post(form.action, data=fields, headers={"Referer": form.action}, timeout=FORM_TIMEOUT)
 
 
 def page_message(answer: requests.Response) -> str:

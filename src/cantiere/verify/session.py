@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -141,6 +142,6 @@ def _quietly(action: Callable[[], object]) -> Callable[[], None]:
         try:
             action()
         except Exception as error:  # the rest of the clean-up has to go on
-            print(f"clean-up: {error}")
+            print(f"clean-up: {error}", file=sys.stderr)
 
     return run

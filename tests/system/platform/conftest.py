@@ -79,9 +79,10 @@ class Platform:
         return found
 
     def pods(self) -> dict[str, str]:
-        """Name of each pod of the facility to its identifier; without execute pods, which come and go with the load."""
-        lasting = self.objects("pods", "-l", "app.kubernetes.io/component!=execute-point")
-        return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in lasting}
+        """Name of each pod of the facility to its identifier; without those that come and go with load, users and machines."""
+        found = self.objects("pods", "-l", "app.kubernetes.io/component!=execute-point,component!=singleuser-server")
+        metadata = [pod["metadata"] for pod in found]
+        return {item["name"]: item["uid"] for item in metadata if item["ownerReferences"][0]["kind"] != "DaemonSet"}
 
     def exec(self, pod: str, command: Sequence[str], timeout: float = 60.0) -> Output:
         """Run a command in a pod, or in the first pod of a Service."""

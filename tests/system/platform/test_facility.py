@@ -135,7 +135,7 @@ def test_the_same_template_on_a_cluster_that_exists(platform: Platform, existing
     slots = platform.kubectl("-n", EXISTING, "exec", "pool-cm-0", "--", "condor_status", "-af", "Name")
     assert slots.strip(), "no execute point of the pool is there"
     platform.cantiere.run("down", "--site", str(existing))
-    platform.kubectl("wait", f"namespace/{EXISTING}", "--for=delete", "--timeout=60s")
+    platform.kubectl("wait", f"namespace/{EXISTING}", "--for=delete", "--timeout=180s")
     assert platform.pods() == before
 
 
