@@ -7,12 +7,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cantiere.errors import CantiereError, Problem
 
 if TYPE_CHECKING:
+    from cantiere.cluster.platform import Cluster
     from cantiere.machines.growth import Decision
     from cantiere.workspace import Workspace
 
@@ -22,20 +22,25 @@ IDLE = "idle.json"
 
 def scale(options: argparse.Namespace) -> int:
     """Give pools the numbers that are asked for, or decide by the pods that wait; once, or again and again."""
-    from cantiere.workspace import open_applied
-
-    workspace, _ = open_applied(options.site)
-    if workspace.fleet is None:
-        name = workspace.site.name
-        raise CantiereError(Problem("scale.machines", f"site {name!r} makes no machines", "name a site with machines", path=name))
+    workspace, cluster = _opened(options.site)
     if not options.auto:
         return _up(workspace, _asked(workspace, options.pools), options.json)
     while True:
-        decision = decide(workspace)
-        code = _carry_out(workspace, decision, options)
+        code = _carry_out(workspace, decide(cluster), options)
         if not options.every:
             return code
         time.sleep(options.every)
+
+
+def _opened(site: str) -> tuple[Workspace, Cluster]:
+    """What was applied last on a site of machines, and its cluster."""
+    from cantiere.workspace import open_applied
+
+    workspace, _ = open_applied(site)
+    if workspace.fleet is None or workspace.cluster is None:
+        name = workspace.site.name
+        raise CantiereError(Problem("scale.machines", f"site {name!r} makes no machines", "name a site with machines", path=name))
+    return workspace, workspace.cluster
 
 
 def _asked(workspace: Workspace, given: list[str]) -> dict[str, int]:
@@ -66,36 +71,20 @@ def _asked(workspace: Workspace, given: list[str]) -> dict[str, int]:
     return asked
 
 
-def decide(workspace: Workspace) -> Decision:
+def decide(cluster: Cluster) -> Decision:
     """What the cluster's pods and nodes ask for now; remembers since when which node idles."""
     from cantiere.cluster import load
-    from cantiere.cluster.client import KubeApi
     from cantiere.machines import growth
     from cantiere.machines.wanted import POOL
     from cantiere.state import write_atomic
 
-    record = workspace.site.state_dir / IDLE
+    record = cluster.site.state_dir / IDLE
     known: Mapping[str, float] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    nodes, pods, now = load.look(KubeApi(kubeconfig(workspace)))
-    pools, idle = load.pools(workspace.facility.of_type(POOL), nodes, pods, known, now)
+    nodes, pods, now = load.look(cluster.answering())
+    pools, idle = load.pools(cluster.facility.of_type(POOL), nodes, pods, known, now)
     if idle != known:
         write_atomic(record, json.dumps(idle))
     return growth.decide(pools, load.waiting(pods, now))
-
-
-def kubeconfig(workspace: Workspace) -> Path:
-    """The credentials for the cluster that a site's machines carry.
-
-    Raises
-    ------
-    CantiereError
-        The cluster is not up.
-    """
-    path = workspace.site.state_dir / "kubeconfig"
-    if not path.is_file():
-        name = workspace.site.name
-        raise CantiereError(Problem("cluster.none", f"site {name!r} has no cluster yet", "run `./cantiere up` first", path=name))
-    return path
 
 
 def _carry_out(workspace: Workspace, decision: Decision, options: argparse.Namespace) -> int:

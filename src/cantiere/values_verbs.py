@@ -103,7 +103,7 @@ def compiled(workspace: Workspace, placeholder: bool) -> Compiled:
 
     cluster = workspace.cluster or Cluster(workspace.site, workspace.facility)
     api = None if placeholder or workspace.cluster is None else cluster.api()
-    facts = cluster.facts(api) if api else _placeholders(workspace)
+    facts = cluster.facts(cluster.known(api)) if api else _placeholders(workspace)
     context = cluster.compiling(facts)
     return Compiled(workspace.site, context, _compiler(workspace.site, strict=True)(context), api is not None)
 

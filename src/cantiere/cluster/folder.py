@@ -84,5 +84,5 @@ def assumed(cluster: Cluster, api: Api | None) -> list[str]:
     """Facts of the cluster that nobody told, in words."""
     if api is not None:
         return []
-    facts, given = cluster.facts(None), cluster.given()
+    facts, given = cluster.facts(cluster.known(None)), cluster.given()
     return [f"`{name}` is `{getattr(facts, name)}`" for name in ("kubernetes_version", *FACTS) if name not in given]

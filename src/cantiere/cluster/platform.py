@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cantiere.cluster import releases as records
 from cantiere.cluster.client import METADATA, Api, ApiError, KubeApi
 from cantiere.cluster.leftovers import CLAIMS, PODS, left
 from cantiere.cluster.model import ClusterSeen, ClusterWanted, Namespace
+from cantiere.errors import CantiereError, Problem
 from cantiere.machines.fleet import Fleet
 from cantiere.model import Facility
 from cantiere.secrets import SecretStore
@@ -24,6 +25,7 @@ from cantiere.supply import charts
 from cantiere.supply.push import Registry
 from cantiere.values import generic, site_services
 from cantiere.values.catalogue import COMPILERS, Compiler, compile_all
+from cantiere.values.declared import declared
 from cantiere.values.helmfile import FACILITY, Source
 from cantiere.values.model import ClusterFacts, Context, Release
 
@@ -46,7 +48,6 @@ class Cluster:
     site: Site
     facility: Facility
     fleet: Fleet | None = None
-    _known: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Charts that nodes of the template bring are pinned there."""
@@ -90,7 +91,7 @@ class Cluster:
         """Its context; ``""`` takes the current one."""
         return "" if self.fleet else str(self.site.provider.get("context") or "")
 
-    def api(self) -> Api | None:
+    def api(self) -> KubeApi | None:
         """The cluster's API, or None where a cluster of ours does not answer (yet).
 
         Raises
@@ -98,12 +99,24 @@ class Cluster:
         CantiereError
             An existing cluster does not answer, or its kubeconfig cannot be used.
         """
-        if "api" not in self._known:
-            self._known["api"] = self._connect()
-        found: Api | None = self._known["api"]
-        return found
+        return self._connection
 
-    def _connect(self) -> Api | None:
+    def answering(self) -> KubeApi:
+        """The cluster's API, which has to answer.
+
+        Raises
+        ------
+        CantiereError
+            It does not, or the kubeconfig cannot be used.
+        """
+        api = self.api()
+        if api is None:
+            remedy = "see `./cantiere status`, then run the same command again"
+            raise CantiereError(Problem("cluster.silent", "the cluster's API does not answer", remedy, path="api"))
+        return api
+
+    @cached_property
+    def _connection(self) -> KubeApi | None:
         if self.fleet is None:
             return KubeApi(self.kubeconfig, self.context)
         from cantiere.cluster.admin import fetch
@@ -136,13 +149,13 @@ class Cluster:
         place = self.fleet.registry_place(self.fleet.machines()) if self.fleet else None
         return place.prefix if place else LOCAL_REGISTRY
 
-    def facts(self, api: Api | None) -> ClusterFacts:
-        """What is known of the cluster: what it says itself, what the site says, and what the template will add to it."""
-        from cantiere.values.declared import declared
+    def known(self, api: Api | None) -> ClusterFacts:
+        """What is known of the cluster now: what it says itself, and what the site says."""
+        return looking.observe(api, self.given()) if api else looking.expected(self.given())
 
-        seen = looking.observe(api, self.given()) if api else looking.expected(self.given())
-        self._known["seen"] = seen
-        return declared(seen, self.facility)
+    def facts(self, known: ClusterFacts) -> ClusterFacts:
+        """What is known of the cluster, with what the template will add to it."""
+        return declared(known, self.facility)
 
     def compiling(self, facts: ClusterFacts) -> Context:
         """What compilers may ask."""
@@ -164,18 +177,24 @@ class Cluster:
             own=self.own,
         )
 
-    def wanted(self, facts: ClusterFacts, seen: ClusterSeen) -> ClusterWanted:
+    def wanted(self, known: ClusterFacts, seen: ClusterSeen) -> ClusterWanted:
         """What should be on the cluster.
+
+        Parameters
+        ----------
+        known, seen:
+            What is there now, its releases among it.
 
         Raises
         ------
         TemplateError
             What the site says of a release cannot be, or the values are wrong; all problems at once.
         """
+        facts = self.facts(known)
         context = self.compiling(facts)
         compiled = wanted.overridden(compile_all(context), self.site, context)
         adopted = wanted.adoptions(compiled, facts.owners, frozenset(seen.releases), seen.foreign)
-        others = wanted.used(facts, self._known.get("seen", facts), [item for item in compiled if item.name in adopted])
+        others = wanted.used(facts, known, [item for item in compiled if item.name in adopted])
         if others != facts:
             context = self.compiling(facts := others)
             compiled = wanted.overridden(compile_all(context), self.site, context)

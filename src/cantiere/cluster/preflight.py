@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cantiere.cluster import stages
 from cantiere.cluster.client import Api
 from cantiere.cluster.facts import quantity
 from cantiere.cluster.model import ENFORCE, ClusterSeen, ClusterWanted, leaves
@@ -65,8 +64,8 @@ def check(cluster: Cluster) -> None:
         return
     try:
         api.get("/version")
-        facts = cluster.facts(api)
-        wanted, seen = stages.look(cluster, api)
+        known, seen = cluster.known(api), cluster.observe(api)
+        facts, wanted = cluster.facts(known), cluster.wanted(known, seen)
     except CantiereError as error:
         raise PreflightError(error.problems) from error
     for line in summary(facts, wanted):

@@ -64,7 +64,7 @@ def up(workspace: Workspace, cluster: Cluster, as_json: bool) -> int:
 
 def urls(cluster: Cluster) -> dict[str, str]:
     """Title of each page that users open, to its address; of what the site turns off none."""
-    context = cluster.compiling(cluster.facts(cluster.api()))
+    context = cluster.compiling(cluster.facts(cluster.known(cluster.api())))
     there = {release.node for release in overridden(compile_all(context), cluster.site, context) if release.installed}
     found: dict[str, str] = {}
     for node in cluster.facility.nodes:
@@ -96,7 +96,7 @@ def tell(workspace: Workspace, cluster: Cluster) -> None:
     cluster = Cluster(cluster.site, cluster.facility, cluster.fleet)
     site, doors = workspace.site.name, urls(cluster)
     if doors:
-        outside = cluster.compiling(cluster.facts(cluster.api())).services.zone
+        outside = cluster.compiling(cluster.facts(cluster.known(cluster.api()))).services.zone
         where = f"below {outside}" if outside else "names of the cluster; the template has no ingress that shows them outside"
         print(f"\nURLs ({where}; the facility's CA: ./cantiere secrets show facility-ca --site {site})")
         for title, url in doors.items():

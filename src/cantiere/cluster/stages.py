@@ -11,7 +11,6 @@ from cantiere.cluster.helm import Helm
 from cantiere.cluster.model import ClusterSeen, ClusterWanted
 from cantiere.cluster.plan import build, build_removal
 from cantiere.cluster.platform import Cluster
-from cantiere.errors import CantiereError, Problem
 from cantiere.plan.definition import Done, Plan
 from cantiere.plan.walk import Report, walk
 from cantiere.runs import asker_gone
@@ -33,13 +32,12 @@ def plan_of(cluster: Cluster) -> Plan:
 def look(cluster: Cluster, api: Api | None) -> tuple[ClusterWanted, ClusterSeen]:
     """What should be on the cluster, and what is."""
     seen = cluster.observe(api)
-    return cluster.wanted(cluster.facts(api), seen), seen
+    return cluster.wanted(cluster.known(api), seen), seen
 
 
 def removal_of(cluster: Cluster) -> Plan:
     """The plan that takes a facility's releases off a cluster."""
-    api = cluster.api()
-    return build_removal(cluster.site.prefix, cluster.observe(api, leftovers=True)) if api else Plan(cluster.site.prefix, ())
+    return build_removal(cluster.site.prefix, cluster.observe(cluster.api(), leftovers=True))
 
 
 def release(cluster: Cluster, log: Callable[[str], None], report: Report, check: bool) -> Done:
@@ -58,8 +56,7 @@ def release(cluster: Cluster, log: Callable[[str], None], report: Report, check:
         return Done()
     if check:
         return Done(tuple(str(step) for step in plan_of(cluster).steps))
-    api = _api(cluster)
-    cluster.facts(api)
+    api = cluster.answering()
     told: list[str] = []
     for _ in range(ROUNDS):
         wanted, seen = look(cluster, api)
@@ -78,10 +75,10 @@ def release(cluster: Cluster, log: Callable[[str], None], report: Report, check:
 
 def remove(cluster: Cluster, log: Callable[[str], None], report: Report, check: bool) -> Done:
     """Take all releases off the cluster, with their Secrets and the namespaces that are empty then."""
-    plan = removal_of(cluster)
-    if not check and plan.steps:
-        api = _api(cluster)
-        seen = cluster.observe(api)
+    api = cluster.api()
+    seen = cluster.observe(api, leftovers=True)
+    plan = build_removal(cluster.site.prefix, seen)
+    if api and plan.steps and not check:
         walk(plan, Apply(cluster, api, None, seen, helm_of(cluster, log), {}, log), RELEASES_AT_ONCE, report)
     return Done(tuple(str(step) for step in plan.steps))
 
@@ -89,11 +86,3 @@ def remove(cluster: Cluster, log: Callable[[str], None], report: Report, check: 
 def helm_of(cluster: Cluster, log: Callable[[str], None]) -> Helm:
     """Helm on a facility's cluster."""
     return Helm(cluster.site, cluster.site.state_dir / "releases", cluster.kubeconfig, cluster.context, log, asker_gone)
-
-
-def _api(cluster: Cluster) -> Api:
-    api = cluster.api()
-    if api is None:
-        remedy = "see `./cantiere status`, then run the same command again"
-        raise CantiereError(Problem("cluster.silent", "the cluster's API does not answer", remedy, path="api"))
-    return api

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
-from cantiere.cluster.client import KubeApi
 from cantiere.cluster.platform import Cluster
 from cantiere.cluster.pods import PodControl, Pods, ready
 from cantiere.cluster.reach import Reach
-from cantiere.errors import CantiereError, Problem
 from cantiere.services.facts import Facts
 from cantiere.services.monitoring import PORT
 from cantiere.values import monitoring
@@ -36,10 +34,8 @@ def bound(cluster: Cluster, pool: str) -> Place:
     CantiereError
         The cluster does not answer.
     """
-    api = cluster.api()
-    if not isinstance(api, KubeApi):
-        raise CantiereError(Problem("cluster.silent", "the cluster's API does not answer", "see `./cantiere status`", path="api"))
-    context = cluster.compiling(cluster.facts(api))
+    api = cluster.answering()
+    context = cluster.compiling(cluster.facts(cluster.known(api)))
     pods = Pods(api, cluster.namespace)
 
     def workers() -> tuple[str, ...]:
