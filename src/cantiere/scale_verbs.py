@@ -22,10 +22,11 @@ IDLE = "idle.json"
 
 def scale(options: argparse.Namespace) -> int:
     """Give pools the numbers that are asked for, or decide by the pods that wait; once, or again and again."""
-    workspace, cluster = _opened(options.site)
     if not options.auto:
+        workspace, _ = _opened(options.site)
         return _up(workspace, _asked(workspace, options.pools), options.json)
     while True:
+        workspace, cluster = _opened(options.site)  # anew each time: another template may have been applied meanwhile
         code = _carry_out(workspace, decide(cluster), options)
         if not options.every:
             return code
