@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 def state_of(workspace: Workspace) -> tuple[list[dict[str, Any]], list[str]]:
     """Each release with its state, and what has drifted, as rows and as steps in words."""
-    from cantiere.cluster import raising, stages
+    from cantiere.cluster import raising
 
-    if workspace.cluster is None or not workspace.cluster.asked:
-        return [], []
-    return raising.rows(workspace.cluster), [str(step) for step in stages.plan_of(workspace.cluster).steps]
+    return raising.status(workspace.cluster) if workspace.cluster else ([], [])
 
 
 def show(rows: list[dict[str, Any]]) -> None:

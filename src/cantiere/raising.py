@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 
 from cantiere import artifacts, preflight
 from cantiere.cluster import raising as clusters
-from cantiere.converge import PATIENCE, plan_of, removal_of
+from cantiere.converge import PATIENCE, removal_of
 from cantiere.errors import CantiereError, PreflightError
 from cantiere.machines import raising as fleets
-from cantiere.plan.definition import Kind
+from cantiere.plan.definition import Kind, Plan
 from cantiere.progress import Progress
 from cantiere.runner import Run, playbook, remember, sayer, variables
-from cantiere.services import iam
+from cantiere.up import raised, show_login, users
 from cantiere.workspace import Workspace, open_applied, open_site
 
 
@@ -31,13 +32,25 @@ def up(workspace: Workspace, as_json: bool) -> int:
         return fleets.up(workspace, workspace.fleet, as_json)
     if workspace.cluster:
         return clusters.up(workspace, workspace.cluster, as_json)
-    began = time.monotonic()
-    say = sayer(as_json)
-    workspace.store.settle(PATIENCE)
-    preflight.check(workspace)
-    plan = plan_of(workspace)
+    found = raised(workspace, as_json, lambda plan: _head(workspace, plan))
+    parts = _parts(found.run, found.seconds)
+    remember(_kind_of(found.run), {"seconds": round(found.seconds, 1), "steps": len(found.run.steps), "parts": parts})
+    urls = {port.title: port.url for c in workspace.project.containers for port in c.ports if port.url}
+    if as_json:
+        print(json.dumps({**found.result(workspace), "parts": parts, "urls": urls, "users": users(workspace)}, indent=1))
+        return 0
+    print(found.told("the facility is", parts))
+    show_login(workspace, urls, "this machine knows the names")
+    print("\nNext")
+    print("  ./cantiere verify                 use every service as a physicist does")
+    print("  ./cantiere status                 what is up, and what has drifted")
+    print("  ./cantiere up --input workers=4   change an input, and just that")
+    return 0
+
+
+def _head(workspace: Workspace, plan: Plan) -> Iterator[str]:
     size = len(workspace.project.containers)
-    say(f"site {workspace.site.name}: {workspace.facility.name} with {workspace.engine_name}, {size} containers")
+    yield f"site {workspace.site.name}: {workspace.facility.name} with {workspace.engine_name}, {size} containers"
     builds = [step.name for step in plan.steps if step.kind is Kind.IMAGE]
     if builds:
         supply = artifacts.supply(workspace.site)
@@ -48,37 +61,7 @@ def up(workspace: Workspace, as_json: bool) -> int:
         }
         why = {"upstream": "its registry answers", "mirror": "the site has a mirror", "build": "no registry answers"}
         chosen = why[supply] if workspace.site.artifacts == "auto" else "as the site says"
-        say(f"artifacts: {len(builds)} images to make; base images come from {origins[supply]} ({supply}: {chosen})")
-    say(f"plan: {len(plan.steps)} steps" if plan.steps else "plan: no changes")
-    run = playbook(workspace.site, "site", variables(workspace), Progress(as_json), skip_tags="preflight")
-    seconds = time.monotonic() - began
-    parts = _parts(run, seconds)
-    remember(_kind_of(run), {"seconds": round(seconds, 1), "steps": len(run.steps), "parts": parts})
-    users = _users(workspace)
-    urls = {port.title: port.url for c in workspace.project.containers for port in c.ports if port.url}
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "facility": workspace.facility.name,
-                    "changed": run.changed,
-                    "steps": run.steps,
-                    "seconds": round(seconds, 2),
-                    "parts": parts,
-                    "urls": urls,
-                    "users": users,
-                },
-                indent=1,
-            )
-        )
-        return 0
-    if not run.steps and not run.changed:
-        say(f"no changes: the facility is what the template asks for ({seconds:.1f} s)")
-    else:
-        spent = ", ".join(f"{name} {value:.0f} s" for name, value in parts.items())
-        say(f"up in {seconds:.0f} s ({spent}); {run.changed} tasks of Ansible changed something")
-    _tell(urls, users)
-    return 0
+        yield f"artifacts: {len(builds)} images to make; base images come from {origins[supply]} ({supply}: {chosen})"
 
 
 def down(site: str, images: bool, as_json: bool) -> int:
@@ -112,15 +95,6 @@ def down(site: str, images: bool, as_json: bool) -> int:
     return 0
 
 
-def _users(workspace: Workspace) -> list[dict[str, str]]:
-    return [
-        {"name": name, "groups": " ".join(groups), "password": f"./cantiere secrets show {iam.user_password(node, name).name}"}
-        for node in workspace.facility.of_type(iam.TYPE)
-        if not iam.external(node)
-        for name, groups in node.properties["users"].items()
-    ]
-
-
 def _kind_of(run: Run) -> str:
     """What a run of ``up`` was, for the benchmark: its times are comparable only with those of its own kind."""
     made = [step["title"] for step in run.steps]
@@ -139,18 +113,3 @@ def _parts(run: Run, seconds: float) -> dict[str, float]:
         parts[kind] = round(parts.get(kind, 0.0) + step["seconds"], 1)
     parts["whole"] = round(seconds, 1)
     return parts
-
-
-def _tell(urls: dict[str, str], users: list[dict[str, str]]) -> None:
-    if urls:
-        print("\nURLs (this machine knows the names; the facility's CA: ./cantiere secrets show facility-ca)")
-        for title, url in urls.items():
-            print(f"  {title:26} {url}")
-    if users:
-        print("\nDemo users of the development IAM")
-        for user in users:
-            print(f"  {user['name']:12} {user['groups']:24} password: {user['password']}")
-    print("\nNext")
-    print("  ./cantiere verify                 use every service as a physicist does")
-    print("  ./cantiere status                 what is up, and what has drifted")
-    print("  ./cantiere up --input workers=4   change an input, and just that")

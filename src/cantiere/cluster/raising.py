@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cantiere import preflight
 from cantiere.cluster import stages
+from cantiere.cluster.model import ClusterSeen, ClusterWanted
 from cantiere.cluster.platform import Cluster
 from cantiere.cluster.wanted import overridden
-from cantiere.converge import PATIENCE, plan_of
-from cantiere.plan.definition import Kind
-from cantiere.progress import Progress
-from cantiere.runner import playbook, remember, sayer, variables
-from cantiere.services import iam, monitoring
+from cantiere.plan.definition import Kind, Plan
+from cantiere.runner import remember
+from cantiere.services import monitoring
 from cantiere.services.catalogue import SERVICES
+from cantiere.up import raised, show_login, users
 from cantiere.values import monitoring as stack
 from cantiere.values.catalogue import compile_all
 from cantiere.workspace import Workspace
@@ -31,39 +30,26 @@ def up(workspace: Workspace, cluster: Cluster, as_json: bool) -> int:
     CantiereError
         The run failed; the same command goes on from there.
     """
-    began = time.monotonic()
-    say = sayer(as_json)
-    workspace.store.settle(PATIENCE)
-    preflight.check(workspace)
-    plan = plan_of(workspace)
-    say(f"site {workspace.site.name}: {workspace.facility.name} on the cluster of {cluster.kubeconfig}, namespace {cluster.namespace}")
-    say(f"plan: {len(plan.steps)} steps" if plan.steps else "plan: no changes")
-    run = playbook(workspace.site, "site", variables(workspace), Progress(as_json), skip_tags="preflight")
-    seconds = time.monotonic() - began
-    installed = any(step["title"].startswith(f"create {Kind.RELEASE}") for step in run.steps)
-    remember("releases from nothing" if installed else "releases that were there", {"seconds": round(seconds, 1), "steps": len(run.steps)})
-    doors = urls(cluster)
+
+    def head(_plan: Plan) -> Iterator[str]:
+        yield f"site {workspace.site.name}: {workspace.facility.name} on the cluster of {cluster.kubeconfig}, namespace {cluster.namespace}"
+
+    found = raised(workspace, as_json, head)
+    steps = found.run.steps
+    installed = any(step["title"].startswith(f"create {Kind.RELEASE}") for step in steps)
+    kind = "releases from nothing" if installed else "releases that were there"
+    remember(kind, {"seconds": round(found.seconds, 1), "steps": len(steps)})
+    urls, zone = doors(cluster)
     if as_json:
-        result = {
-            "facility": workspace.facility.name,
-            "changed": run.changed,
-            "steps": run.steps,
-            "seconds": round(seconds, 2),
-            "urls": doors,
-            "users": users(workspace),
-        }
-        print(json.dumps(result, indent=1))
+        print(json.dumps({**found.result(workspace), "urls": urls, "users": users(workspace)}, indent=1))
         return 0
-    if not run.steps and not run.changed:
-        say(f"no changes: the facility is what the template asks for ({seconds:.1f} s)")
-    else:
-        say(f"up in {seconds:.0f} s, {len(run.steps)} steps")
-    tell(workspace, cluster)
+    print(found.told("the facility is", {}))
+    tell(workspace, urls, zone)
     return 0
 
 
-def urls(cluster: Cluster) -> dict[str, str]:
-    """Title of each page that users open, to its address; of what the site turns off none."""
+def doors(cluster: Cluster) -> tuple[dict[str, str], str]:
+    """Title of each page that users open, to its address (of what the site turns off none), and the zone that shows them outside."""
     context = cluster.compiling(cluster.facts(cluster.known(cluster.api())))
     there = {release.node for release in overridden(compile_all(context), cluster.site, context) if release.installed}
     found: dict[str, str] = {}
@@ -74,48 +60,36 @@ def urls(cluster: Cluster) -> dict[str, str]:
         if node.type == monitoring.TYPE:  # it is not in the namespace of the facility's own services
             pages = dict.fromkeys(pages, f"http://{stack.host(node, context)}:{monitoring.PORT}")
         found |= {title: url for title, url in pages.items() if url}
-    return found
+    return found, context.services.zone
 
 
-def users(workspace: Workspace) -> list[dict[str, str]]:
-    """Users of a development IAM, and how their passwords are shown."""
-    return [
-        {
-            "name": name,
-            "groups": " ".join(groups),
-            "password": f"./cantiere secrets show {iam.user_password(node, name).name} --site {workspace.site.name}",
-        }
-        for node in workspace.facility.of_type(iam.TYPE)
-        if not iam.external(node)
-        for name, groups in node.properties["users"].items()
-    ]
+def tell(workspace: Workspace, urls: Mapping[str, str], zone: str) -> None:
+    """Print where users log in.
 
-
-def tell(workspace: Workspace, cluster: Cluster) -> None:
-    """Print where users log in, as the cluster is now."""
-    cluster = Cluster(cluster.site, cluster.facility, cluster.fleet)
-    site, doors = workspace.site.name, urls(cluster)
-    if doors:
-        outside = cluster.compiling(cluster.facts(cluster.known(cluster.api()))).services.zone
-        where = f"below {outside}" if outside else "names of the cluster; the template has no ingress that shows them outside"
-        print(f"\nURLs ({where}; the facility's CA: ./cantiere secrets show facility-ca --site {site})")
-        for title, url in doors.items():
-            print(f"  {title:26} {url}")
-    if found := users(workspace):
-        print("\nDemo users of the development IAM")
-        for user in found:
-            print(f"  {user['name']:12} {user['groups']:24} password: {user['password']}")
+    Parameters
+    ----------
+    urls, zone:
+        As :func:`doors` gives them.
+    """
+    where = f"below {zone}" if zone else "names of the cluster; the template has no ingress that shows them outside"
+    show_login(workspace, urls, where)
+    site = workspace.site.name
     print("\nNext")
     print(f"  ./cantiere status --site {site}             releases, and what has drifted")
     print(f"  ./cantiere kubectl --site {site} get pods -A ask the cluster")
 
 
-def rows(cluster: Cluster) -> list[dict[str, Any]]:
-    """Each release with its state, as rows."""
+def status(cluster: Cluster) -> tuple[list[dict[str, Any]], list[str]]:
+    """Each release with its state, and what has drifted, as rows and as steps in words."""
+    if not cluster.asked:
+        return [], []
     api = cluster.api()
-    if api is None or not cluster.asked:
-        return []
     wanted, seen = stages.look(cluster, api)
+    return rows(wanted, seen) if api else [], [str(step) for step in stages.planned(wanted, seen).steps]
+
+
+def rows(wanted: ClusterWanted, seen: ClusterSeen) -> list[dict[str, Any]]:
+    """Each release with its state, as rows."""
     found = []
     for release in wanted.releases:
         there = seen.releases.get(release.name)

@@ -23,7 +23,11 @@ def plan_of(cluster: Cluster) -> Plan:
     """The plan of a facility's releases, from what is seen now; for a cluster that is not there yet, from placeholders."""
     if not cluster.asked:
         return Plan(cluster.site.prefix, ())
-    wanted, seen = look(cluster, cluster.api())
+    return planned(*look(cluster, cluster.api()))
+
+
+def planned(wanted: ClusterWanted, seen: ClusterSeen) -> Plan:
+    """The plan that makes one into the other; warns of what could not be judged."""
     if wanted.unjudged:
         print(f"warning: values of {', '.join(wanted.unjudged)} are not checked: their charts are not here yet", file=sys.stderr)
     return build(wanted, seen)

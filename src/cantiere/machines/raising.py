@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from cantiere import artifacts, preflight
+from cantiere import artifacts
 from cantiere.cluster import raising as releases
-from cantiere.converge import PATIENCE, plan_of
 from cantiere.machines.fleet import Fleet
 from cantiere.machines.plan import build, differing
 from cantiere.machines.wanted import endpoint
-from cantiere.plan.definition import Kind
-from cantiere.progress import Progress
-from cantiere.runner import playbook, remember, sayer, variables
+from cantiere.plan.definition import Kind, Plan
+from cantiere.runner import remember
+from cantiere.up import raised
 from cantiere.workspace import Workspace
 
 
@@ -28,40 +28,30 @@ def up(workspace: Workspace, fleet: Fleet, as_json: bool) -> int:
     CantiereError
         The run failed; the same command goes on from there.
     """
-    began = time.monotonic()
-    say = sayer(as_json)
-    workspace.store.settle(PATIENCE)
-    preflight.check(workspace)
-    plan = plan_of(workspace)
-    placed = fleet.machines()
-    say(f"site {workspace.site.name}: {workspace.facility.name} on {len(placed)} machines of provider {workspace.site.provider['type']}")
-    making = [step.name for step in plan.steps if step.kind is Kind.ARTIFACT]
-    if making:
-        say(f"artifacts: {len(making)} to make by supply {artifacts.supply(workspace.site)}")
-    say(f"plan: {len(plan.steps)} steps" if plan.steps else "plan: no changes")
-    run = playbook(workspace.site, "site", variables(workspace), Progress(as_json), skip_tags="preflight")
-    seconds = time.monotonic() - began
+    found = raised(workspace, as_json, lambda plan: _head(workspace, fleet, plan))
+    run, placed = found.run, fleet.machines()
     kind = "machines from nothing" if any("create machine" in step["title"] for step in run.steps) else "machines that were there"
-    remember(kind, {"seconds": round(seconds, 1), "steps": len(run.steps), "parts": run.plays})
+    remember(kind, {"seconds": round(found.seconds, 1), "steps": len(run.steps), "parts": run.plays})
     result = {
-        "facility": workspace.facility.name,
-        "changed": run.changed,
-        "steps": run.steps,
+        **found.result(workspace),
         "plays": run.plays,
-        "seconds": round(seconds, 2),
         "machines": {machine.name: machine.address for machine in placed},
         "endpoint": endpoint(placed, fleet.network),
     }
     if as_json:
         print(json.dumps(result, indent=1))
         return 0
-    if not run.steps and not run.changed:
-        say(f"no changes: the machines are what the template asks for ({seconds:.1f} s)")
-    else:
-        spent = ", ".join(f"{name} {value:.0f} s" for name, value in run.plays.items() if value >= 1)
-        say(f"up in {seconds:.0f} s ({spent}); {run.changed} tasks of Ansible changed something")
+    print(found.told("the machines are", {name: value for name, value in run.plays.items() if value >= 1}))
     _tell(workspace, result)
     return 0
+
+
+def _head(workspace: Workspace, fleet: Fleet, plan: Plan) -> Iterator[str]:
+    provider = workspace.site.provider["type"]
+    yield f"site {workspace.site.name}: {workspace.facility.name} on {len(fleet.machines())} machines of provider {provider}"
+    making = [step.name for step in plan.steps if step.kind is Kind.ARTIFACT]
+    if making:
+        yield f"artifacts: {len(making)} to make by supply {artifacts.supply(workspace.site)}"
 
 
 def _tell(workspace: Workspace, result: dict[str, Any]) -> None:
@@ -72,7 +62,8 @@ def _tell(workspace: Workspace, result: dict[str, Any]) -> None:
     if result["endpoint"]:
         print(f"\nKubernetes API: https://{result['endpoint']}")
     if workspace.cluster and workspace.cluster.asked:
-        releases.tell(workspace, workspace.cluster)
+        # its API and registry are there only now
+        releases.tell(workspace, *releases.doors(replace(workspace.cluster)))
     else:
         print("\nNext")
     print(f"  ./cantiere status --site {site}              machines, nodes, and what has drifted")
