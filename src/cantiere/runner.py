@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from cantiere.errors import CantiereError, Problem
 from cantiere.events import read_from
 from cantiere.inventory import REQUEST_VARIABLE
 from cantiere.progress import Progress
-from cantiere.runs import RUN_VARIABLE
+from cantiere.runs import RUN_VARIABLE, scratch
 from cantiere.site import REPOSITORY, Site
 from cantiere.state import write_atomic
 from cantiere.workspace import CACHE, Workspace
@@ -72,12 +71,12 @@ def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Prog
     CantiereError
         The run failed; the problems are those of the failed tasks.
     """
-    with tempfile.TemporaryDirectory(prefix="cantiere-run-") as folder:
-        events = Path(folder) / "events.jsonl"
-        given = Path(folder) / "variables.json"
+    with scratch() as folder:
+        events = folder / "events.jsonl"
+        given = folder / "variables.json"
         logs = {f"{role}_events": str(events) for role in ROLES}
         given.write_text(json.dumps({**variables, **logs}), encoding="utf-8")
-        log = Path(folder) / "ansible.log"
+        log = folder / "ansible.log"
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(site.file), "-e", f"@{given}", f"playbooks/{name}.yml"]
         if skip_tags:
             command += ["--skip-tags", skip_tags]
