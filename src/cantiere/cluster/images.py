@@ -39,13 +39,13 @@ def registry_of(site: Site, fleet: Fleet | None, store: SecretStore) -> Registry
     return fleet.image_registry() if fleet else None
 
 
-def pushed(registry: Registry) -> frozenset[str]:
-    """Names of our images that the registry has in the version that is wanted; none while it does not answer."""
+def pushed(registry: Registry) -> tuple[frozenset[str], Problem | None]:
+    """Names of our images that the registry has in the version that is wanted, and why it cannot be asked for them where it cannot."""
     tags = {name: image.reference.rpartition(":")[2] for name, image in artifacts.catalogue().items()}
     try:
-        return frozenset(tags) - frozenset(pushing.missing(tags, registry))
-    except (CantiereError, OSError):
-        return frozenset()
+        return frozenset(tags) - frozenset(pushing.missing(tags, registry)), None
+    except CantiereError as error:
+        return frozenset(), error.problems[0]
 
 
 def push(name: str, site: Site, registry: Registry, log: Callable[[str], None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cantiere.errors import Problem
 from cantiere.values.model import ClusterFacts, Release
 
 MANAGED = {"app.kubernetes.io/managed-by": "cantiere"}
@@ -125,6 +126,8 @@ class ClusterSeen:
         All that can be seen, by name.
     images:
         Names of our images that the registry holds in the right version.
+    registry:
+        Why it could not be asked for them, or None.
     claims, pods:
         ``namespace/name`` of volume claims and of pods without an owner (notebooks) that Helm does not remove with the releases.
     """
@@ -134,6 +137,7 @@ class ClusterSeen:
     secrets: Mapping[str, str] = field(default_factory=dict)
     namespaces: Mapping[str, Namespace] = field(default_factory=dict)
     images: frozenset[str] = frozenset()
+    registry: Problem | None = None
     claims: tuple[str, ...] = ()
     pods: tuple[str, ...] = ()
 

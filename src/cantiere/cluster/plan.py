@@ -20,11 +20,8 @@ def build(wanted: ClusterWanted, seen: ClusterSeen) -> Plan:
         What is there.
     """
     steps = [*_namespaces(wanted, seen), *_secrets(wanted, seen)]
-    steps += [
-        Step(Kind.REGISTRY_IMAGE, name, Action.CREATE, "the registry does not have this version")
-        for name in wanted.images
-        if name not in seen.images
-    ]
+    why = seen.registry.message if seen.registry else "the registry does not have this version"
+    steps += [Step(Kind.REGISTRY_IMAGE, name, Action.CREATE, why) for name in wanted.images if name not in seen.images]
     steps += [step for release in wanted.installed if (step := _release(wanted, release, seen))]
     made = tuple(step.id for step in steps)
     should = {release.name: release for release in wanted.installed}

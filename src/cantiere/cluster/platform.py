@@ -243,12 +243,14 @@ class Cluster:
             return ClusterSeen()
         where = self.namespace if self.namespaced else ""
         found = records.observe(api, where)
+        pushed, silent = images.pushed(self.registry) if self.registry else (frozenset(), None)
         seen = ClusterSeen(
             releases={item.name: item for item in found.values() if item.facility == self.site.prefix},
             foreign=frozenset(name for name, item in found.items() if item.facility != self.site.prefix),
             secrets=secrets.observe(api, self.site.prefix, where),
             namespaces=self._namespaces(api),
-            images=images.pushed(self.registry) if self.registry else frozenset(),
+            images=pushed,
+            registry=silent,
         )
         return replace(seen, claims=left(api, seen, CLAIMS), pods=left(api, seen, PODS)) if leftovers else seen
 

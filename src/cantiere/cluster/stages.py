@@ -30,6 +30,8 @@ def planned(wanted: ClusterWanted, seen: ClusterSeen) -> Plan:
     """The plan that makes one into the other; warns of what could not be judged."""
     if wanted.unjudged:
         print(f"warning: values of {', '.join(wanted.unjudged)} are not checked: their charts are not here yet", file=sys.stderr)
+    if wanted.images and seen.registry:
+        print(f"warning: it is not known which images are in the registry: {seen.registry}", file=sys.stderr)
     return build(wanted, seen)
 
 

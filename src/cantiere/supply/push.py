@@ -29,6 +29,7 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+CA_REMEDY = "set registry.ca of the site to a PEM file with the authority that signed the registry's certificate"
 CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -202,10 +203,18 @@ def _token(registry: Registry, challenge: str, repository: str) -> str:
 
 
 def _trust(registry: Registry) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(registry.ca) if registry.ca else None)
+    try:
+        return ssl.create_default_context(cafile=str(registry.ca) if registry.ca else None)
+    except OSError as error:
+        message = f"the file with the registry's authority cannot be used: {error}"
+        raise CantiereError(Problem("registry.ca", message, CA_REMEDY, path=str(registry.ca))) from error
 
 
 def _silent(address: str, error: Exception) -> CantiereError:
+    cause = getattr(error, "reason", error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        message = f"the registry's certificate is not trusted at {address}: {cause.verify_message}"
+        return CantiereError(Problem("registry.untrusted", message, CA_REMEDY, path=address))
     return CantiereError(
         Problem(
             "registry.silent",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cantiere import artifacts, pki
+from cantiere.cluster import images
 from cantiere.engine import Engine
 from cantiere.errors import CantiereError
 from cantiere.registry import password_line
@@ -84,8 +85,24 @@ def test_wrong_password(registry: Registry, path: str) -> None:
 
 def test_another_authority(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(pki.authority("another")[0], encoding="utf-8")
-    with pytest.raises(CantiereError, match="does not answer"):
+    with pytest.raises(CantiereError, match="not trusted") as refused:
         push.missing({"htcondor": "1"}, Registry(registry.prefix, USER, PASSWORD, tmp_path / "ca.pem"))
+    (problem,) = refused.value.problems
+    assert problem.code == "registry.untrusted" and "registry.ca" in problem.remedy
+    with pytest.raises(CantiereError, match="No such file"):
+        push.missing({"htcondor": "1"}, Registry(registry.prefix, USER, PASSWORD, tmp_path / "none.pem"))
+
+
+def test_a_registry_that_cannot_be_asked_is_told_as_such(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text(pki.authority("another")[0], encoding="utf-8")
+    for known, code in (
+        (Registry("127.0.0.1:1/cantiere"), "registry.silent"),
+        (Registry(registry.prefix, USER, PASSWORD, tmp_path / "ca.pem"), "registry.untrusted"),
+        (Registry(registry.prefix, USER, "another", registry.ca), "registry.refused"),
+    ):
+        names, problem = images.pushed(known)
+        assert not names and problem is not None and problem.code == code
+    assert images.pushed(registry) == (frozenset(), None), "it answers, and has none of ours"
 
 
 def test_the_door_is_asked(registry: Registry) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from cantiere.cluster.leftovers import CLAIMS, PODS, left
 from cantiere.cluster.model import ClusterSeen, ClusterWanted, Deployed, Namespace, changes
 from cantiere.cluster.plan import build, build_removal
+from cantiere.errors import Problem
 from cantiere.model import Secret, SecretFile
 from cantiere.plan.definition import Stage
 from cantiere.values.model import PLACEHOLDER, Release, SecretObject
@@ -53,6 +54,12 @@ def test_from_nothing() -> None:
     assert set(steps["release/pool"].after) == {"namespace/facility", "registry-image/htcondor", "release/iam"}
     assert set(steps["release/iam"].after) == {"namespace/facility", "secret/facility/iam"}
     assert {step.stage for step in plan.steps} == {Stage.RELEASES}
+
+
+def test_an_image_of_a_registry_that_cannot_be_asked_says_so() -> None:
+    silent = Problem("registry.silent", "the registry does not answer", "start it")
+    steps = {step.id: step for step in build(wanted(POOL, images=("htcondor",)), ClusterSeen(registry=silent)).steps}
+    assert steps["registry-image/htcondor"].reason == "the registry does not answer"
 
 
 def test_nothing_to_do() -> None:
