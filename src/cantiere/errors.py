@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,6 +67,13 @@ class Problem:
             "path": self.path,
             "remedy": self.remedy,
         }
+
+
+def rather(words: Iterable[str], known: Iterable[str]) -> str:
+    """A remedy for words that are not known: to write those that look like them, or any of all that are."""
+    names = sorted(known)
+    near = dict.fromkeys(name for word in words for name in get_close_matches(word, names, 2))
+    return f"write {' or '.join(near)} instead" if near else f"leave it out, or use one of: {', '.join(names) or '(nothing)'}"
 
 
 class CantiereError(Exception):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.kubernetes.text import plain
 from cantiere.site import REPOSITORY, Site
 
 if TYPE_CHECKING:
@@ -191,15 +192,6 @@ def _why(found: Compiled, release: Release, as_json: bool) -> int:
     for origin in told.unjudged:
         print(f"what comes from {origin} is unknown: no other value of it compiles", file=sys.stderr)
     return 0
-
-
-def plain(value: Any) -> Any:
-    """Values as YAML and JSON know them: plain maps and lists."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
 
 
 def text(release_values: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ PURE = (
     "errors",
     "graph",
     "layout",
+    "overlay",
     "bind",
     "compose",
     "engine_labels",

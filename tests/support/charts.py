@@ -15,6 +15,7 @@ import yaml
 
 from cantiere.errors import CantiereError
 from cantiere.supply import placed
+from cantiere.supply.charts import Loader
 from cantiere.supply.pins import Anywhere
 from cantiere.values.checks.chart import ChartFiles
 from cantiere.values.model import Context, Release
@@ -38,13 +39,6 @@ SUBCHARTS: dict[str, dict[str, str | None]] = {
     "reana": {"traefik": None},
 }
 """Chart to the keys under which its dependencies take their values, and their files where they lie there too."""
-
-
-class Loader(yaml.CSafeLoader):
-    """YAML in which a plain ``=`` is text, as in the CustomResourceDefinitions of the Prometheus operator."""
-
-
-Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
 
 
 def load(path: Path) -> Any:

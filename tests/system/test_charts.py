@@ -17,6 +17,7 @@ from cantiere import site as sites
 from cantiere import supply
 from cantiere.cluster.wanted import overridden
 from cantiere.errors import CantiereError
+from cantiere.kubernetes.text import plain
 from cantiere.supply import charts
 from cantiere.supply.bundle import own_architecture
 from cantiere.values.checks import check
@@ -66,14 +67,8 @@ def had(size: str) -> tuple[Release, ...]:
 def values(release: Release, scratch: Path) -> str:
     """A file with a release's values."""
     file = scratch / f"{release.name}.yaml"
-    file.write_text(yaml.safe_dump(_plain(release.values)), encoding="utf-8")
+    file.write_text(yaml.safe_dump(plain(release.values)), encoding="utf-8")
     return str(file)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def render(release: Release, facts: Context, scratch: Path) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -50,7 +51,8 @@ OWNED = {
     "ValidatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
 }
 """Cluster-scoped kinds that only one release may bring, and where they are listed."""
-UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+UNITS = {unit: Decimal(1000) ** power for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)}
+UNITS |= {"K": UNITS["k"]} | {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
 HELM_MANAGER = "helm"
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 FORBIDDEN = 403
@@ -207,10 +209,8 @@ def _pool(name: str, items: list[Object]) -> NodePool:
 
 def quantity(text: str) -> float:
     """A Kubernetes quantity as a number: ``500m`` is 0.5, ``1Ki`` is 1024."""
-    for unit, factor in UNITS.items():
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * factor
-    return float(text.removesuffix("m")) / 1000 if text.endswith("m") else float(text)
+    number = text.rstrip("".join(UNITS))
+    return float(Decimal(number) * UNITS[text.removeprefix(number)])
 
 
 def _kubeadm(look: _Look) -> Mapping[str, Any]:

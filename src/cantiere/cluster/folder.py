@@ -7,9 +7,9 @@ from pathlib import Path
 
 from cantiere.cluster import stages, wanted
 from cantiere.cluster.client import Api
-from cantiere.cluster.helm import as_yaml
 from cantiere.cluster.platform import Cluster
 from cantiere.errors import CantiereError
+from cantiere.kubernetes.text import as_yaml
 from cantiere.site import FACTS, REPOSITORY
 from cantiere.state import write_atomic
 from cantiere.supply import charts

@@ -20,6 +20,7 @@ import yaml
 from cantiere import supply
 from cantiere.cluster.model import ClusterWanted
 from cantiere.errors import CantiereError, Problem
+from cantiere.kubernetes.text import as_yaml
 from cantiere.site import Site
 from cantiere.state import write_atomic
 from cantiere.supply.bundle import own_architecture
@@ -220,21 +221,3 @@ def failed(name: str, lines: Sequence[str]) -> CantiereError:
             path=name,
         )
     )
-
-
-def as_yaml(content: object) -> str:
-    """Data as YAML that a reader can follow: no anchors, keys in the order of their making."""
-    return yaml.dump(_plain(content), Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True)
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, _data: object) -> bool:
-        return True
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from kubernetes.utils import quantity
-
 from cantiere.cluster.client import Api, Object
+from cantiere.cluster.facts import quantity
 from cantiere.machines.growth import Pod, Pool
 from cantiere.machines.model import POOL_LABEL
 from cantiere.model import Node
@@ -57,7 +56,7 @@ def requests(spec: Mapping[str, object]) -> dict[str, float]:
 
     def of(containers: object) -> list[dict[str, float]]:
         given = containers if isinstance(containers, list) else []
-        return [{key: _number(value) for key, value in ((one.get("resources") or {}).get("requests") or {}).items()} for one in given]
+        return [{key: quantity(value) for key, value in ((one.get("resources") or {}).get("requests") or {}).items()} for one in given]
 
     total: dict[str, float] = {}
     for one in of(spec.get("containers")):
@@ -67,11 +66,6 @@ def requests(spec: Mapping[str, object]) -> dict[str, float]:
         for key, amount in one.items():
             total[key] = max(total.get(key, 0.0), amount)
     return total
-
-
-def _number(text: str) -> float:
-    """A quantity of Kubernetes in its base unit."""
-    return float(quantity.parse_quantity(text))  # type: ignore[no-untyped-call]
 
 
 def pools(
@@ -144,7 +138,7 @@ def _room(mine: Sequence[Object], own: Mapping[str, Mapping[str, float]], node: 
     rooms = []
     for item in mine:
         taken = own.get(item["metadata"]["name"], {})
-        rooms.append({key: _number(value) - taken.get(key, 0.0) for key, value in item["status"]["allocatable"].items()})
+        rooms.append({key: quantity(value) - taken.get(key, 0.0) for key, value in item["status"]["allocatable"].items()})
     if rooms:
         return min(rooms, key=lambda room: room.get("cpu", 0.0))
     given = node.properties

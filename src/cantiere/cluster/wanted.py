@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cantiere.cluster.model import ENFORCE, MANAGED
-from cantiere.errors import Location, Problem, TemplateError
+from cantiere.errors import Location, Problem, TemplateError, rather
+from cantiere.overlay import merged
 from cantiere.site import Site
 from cantiere.supply import charts
 from cantiere.supply.pins import ARCHITECTURES, item
@@ -61,24 +61,18 @@ def _wrong(said: Mapping[str, Any], known: Mapping[str, Release], site: Site) ->
     where = Location(str(site.file))
     for name, entry in said.items():
         if name not in known:
-            yield Problem("site.release", f"there is no release {name!r}", _perhaps(name, known), where, f"releases.{name}")
+            yield Problem("site.release", f"there is no release {name!r}", rather([name], known), where, f"releases.{name}")
             continue
         for key, value in entry.items() if isinstance(entry, Mapping) else ():
             path = f"releases.{name}.{key}"
             if key not in KEYS:
-                yield Problem("site.release", f"unknown key {path}", _perhaps(key, KEYS), where, path)
+                yield Problem("site.release", f"unknown key {path}", rather([key], KEYS), where, path)
             elif key == "values_overrides" and not isinstance(value, Mapping):
                 yield Problem("site.release", f"{path} is no mapping", "write the values as the chart has them", where, path)
             elif key == "installed" and not isinstance(value, bool):
                 yield Problem("site.release", f"{path} is no boolean", "write true or false", where, path)
         if not isinstance(entry, Mapping):
             yield Problem("site.release", f"releases.{name} is no mapping", f"use one of: {', '.join(KEYS)}", where, f"releases.{name}")
-
-
-def _perhaps(word: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(names)}"
 
 
 def _imaged(release: Release, site: Site, context: Context) -> Release:
@@ -100,26 +94,12 @@ def reference(name: str, site: Site) -> tuple[str, str]:
 
 
 def _one(release: Release, entry: Mapping[str, Any]) -> Release:
+    """A release as the site says it; null takes a compiled value away, and of a key that is not compiled the chart's default."""
     return replace(
         release,
         values=merged(release.values, entry.get("values_overrides", {})),
         installed=release.installed and entry.get("installed", True) and not entry.get("outside"),
     )
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with others laid over them, key by key; lists are replaced.
-
-    Null takes a compiled key away, so that the chart's default holds; of a key that is not compiled it takes the chart's default away.
-    """
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        if value is None and key in result:
-            del result[key]
-        else:
-            result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return result
 
 
 def adoptions(releases: Sequence[Release], owners: Mapping[str, str], ours: frozenset[str], foreign: frozenset[str]) -> dict[str, str]:

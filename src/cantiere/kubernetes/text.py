@@ -26,12 +26,12 @@ _Plain.add_representer(str, _text)
 
 
 def plain(value: Any) -> Any:
-    """A value of Ansible as plain data: its own kinds of texts, lists and dictionaries are understood by Ansible alone.
+    """A value as plain data, as YAML and JSON know it: tuples as lists, and texts, lists and maps of Ansible's own kinds as usual ones.
 
     Parameters
     ----------
     value:
-        Any value that a filter is given.
+        Any value.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -41,6 +41,11 @@ def plain(value: Any) -> Any:
         if isinstance(value, kind):
             return kind(value)
     return value
+
+
+def as_yaml(content: Any) -> str:
+    """Data as one YAML document, keys in the order of their making."""
+    return yaml.safe_dump(plain(content), sort_keys=False, width=140, allow_unicode=True)
 
 
 def documents(values: Iterable[Mapping[str, Any]]) -> str:

@@ -29,15 +29,11 @@ STAND_IN = "ignored.yaml"
 """What a chart has that stands in for another one: the values that it does not act upon."""
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
     """Reads what Helm reads: a lone ``=`` is a text, as in the definitions of prometheus-operator."""
 
 
-def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
-    return str(loader.construct_scalar(node))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:value", _text)
+Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: str(loader.construct_scalar(node)))
 
 
 def names(site: Supplied) -> tuple[str, ...]:
@@ -249,7 +245,7 @@ def _definitions(place: Path) -> list[str]:
     found = []
     for path in sorted(place.rglob("*.yaml")):
         with path.open(encoding="utf-8") as file:
-            found += [part["metadata"]["name"] for part in yaml.load_all(file, _Loader) if part]
+            found += [part["metadata"]["name"] for part in yaml.load_all(file, Loader) if part]
     return found
 
 
@@ -353,4 +349,4 @@ def _unavailable(name: str, why: str, remedy: str) -> CantiereError:
 
 
 def _yaml(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import yaml
 
 from cantiere.errors import CantiereError, Location, Problem, TemplateError
+from cantiere.overlay import merged
 from cantiere.site import REPOSITORY
 
 PINS = REPOSITORY / "artifacts.yaml"
@@ -101,15 +102,6 @@ class Item:
         return text
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """One mapping laid over another, key by key; anything but a mapping takes the place of what it lies on."""
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return result
-
-
 @lru_cache(maxsize=8)
 def _read(file: Path, _changed: int) -> dict[str, Any]:
     data = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -143,7 +135,7 @@ def catalogue(site: Supplied) -> dict[str, Any]:
         raise TemplateError(
             Problem("pins.unknown", f"unknown: {', '.join(unknown)}", "use the names of artifacts.yaml", Location(str(file)), unknown[0])
         )
-    return merged(ours, own)
+    return merged(ours, own, null_removes=False)
 
 
 def names(site: Supplied) -> tuple[str, ...]:

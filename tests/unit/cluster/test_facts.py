@@ -98,6 +98,8 @@ def test_who_may_not_look_sees_nothing_and_goes_on() -> None:
     assert (found.pools, found.ingress_address, found.pod_subnet) == ({}, "", "10.1.0.0/16")
 
 
-@pytest.mark.parametrize(("text", "number"), [("500m", 0.5), ("2", 2), ("1Ki", 1024), ("1.5G", 1.5e9), ("3Gi", 3 << 30)])
+@pytest.mark.parametrize(
+    ("text", "number"), [("500m", 0.5), ("2", 2), ("1Ki", 1024), ("1.5G", 1.5e9), ("3Gi", 3 << 30), ("2Pi", 2 << 50), ("250u", 0.00025)]
+)
 def test_quantity(text: str, number: float) -> None:
     assert facts.quantity(text) == number

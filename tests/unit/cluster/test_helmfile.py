@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import yaml
 
-from cantiere.cluster.helm import as_yaml
+from cantiere.kubernetes.text import as_yaml
 from cantiere.model import Secret, SecretFile
 from cantiere.values.helmfile import Source, digest, document, readme
 from cantiere.values.model import Release, SecretObject

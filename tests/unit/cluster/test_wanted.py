@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cantiere.cluster import wanted
+from cantiere.overlay import merged
 from cantiere.values.model import PLACEHOLDER, Release, StorageClass
 
 CERTS = Release(
@@ -42,7 +43,7 @@ def test_facts_of_others_are_used() -> None:
 def test_merging_as_helm_does() -> None:
     base = {"a": {"b": 1, "c": 2}, "list": [1, 2], "gone": 1}
     over = {"a": {"b": 3}, "list": [9], "gone": None, "default": None}
-    assert wanted.merged(base, over) == {"a": {"b": 3, "c": 2}, "list": [9], "default": None}
+    assert merged(base, over) == {"a": {"b": 3, "c": 2}, "list": [9], "default": None}
 
 
 def test_namespace_gets_the_weakest_level_that_it_needs() -> None:

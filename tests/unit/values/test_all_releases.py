@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from cantiere.errors import Problem
+from cantiere.kubernetes.text import plain
 from cantiere.values.catalogue import COMPILERS, compile_all
 from cantiere.values.checks import check, unjudged
 from cantiere.values.checks.chart import ChartFiles
 from cantiere.values.model import Release
-from cantiere.values_verbs import plain
 from support import charts
 from support.sizes import FACTS, context, releases
 

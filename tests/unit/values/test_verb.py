@@ -12,7 +12,8 @@ import yaml
 
 from cantiere.cli import main
 from cantiere.errors import CantiereError
-from cantiere.values_verbs import helm_values, plain, text, words
+from cantiere.kubernetes.text import plain
+from cantiere.values_verbs import helm_values, text, words
 from support.tree import REPOSITORY
 
 TEMPLATE = REPOSITORY / "tests" / "unit" / "values" / "data" / "few.yaml"

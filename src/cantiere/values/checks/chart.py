@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cantiere.overlay import merged
+
 
 @dataclass(frozen=True, slots=True)
 class ChartFiles:
@@ -46,17 +48,3 @@ class ChartFiles:
                 given = own.get(key)
                 own[key] = merged(below, given) if isinstance(given, Mapping) else below
         return own
-
-
-def merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as Helm lays them over a chart's defaults: maps are merged, anything else is replaced, and null takes a default away."""
-    found = dict(defaults)
-    for key, value in given.items():
-        if value is None and key in found:
-            del found[key]
-        elif isinstance(value, Mapping):
-            below = found.get(key)
-            found[key] = merged(below if isinstance(below, Mapping) else {}, value)
-        else:
-            found[key] = value
-    return found

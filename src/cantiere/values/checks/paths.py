@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cantiere.errors import Problem
+from cantiere.errors import Problem, rather
 from cantiere.values.checks.chart import ChartFiles
 from cantiere.values.checks.subject import Path, Subject, dotted
 
@@ -70,10 +69,7 @@ def _compare(
                 yield from _strays(below, {k: v for k, v in value.items() if k != "enabled"}, place)
             continue
         if key not in defaults:
-            near = get_close_matches(str(key), [str(known) for known in defaults], 2)
-            known = ", ".join(sorted(map(str, defaults)))
-            remedy = f"write {' or '.join(near)} instead" if near else f"leave it out, or use one of: {known}"
-            yield place, f"chart {chart.name} has no value {dotted(here)}", remedy
+            yield place, f"chart {chart.name} has no value {dotted(here)}", rather([str(key)], map(str, defaults))
             continue
         yield from _inside(chart, defaults[key], value, above, here)
 

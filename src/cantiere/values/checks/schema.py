@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
@@ -12,8 +11,10 @@ from jsonschema.validators import Draft7Validator, validator_for
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
-from cantiere.errors import Problem
-from cantiere.values.checks.chart import ChartFiles, merged
+from cantiere.errors import Problem, rather
+from cantiere.kubernetes.text import plain
+from cantiere.overlay import merged
+from cantiere.values.checks.chart import ChartFiles
 from cantiere.values.checks.subject import Subject, dotted
 
 SHOWN = 80
@@ -58,7 +59,7 @@ def errors(chart: ChartFiles, values: Mapping[str, Any]) -> Iterator[ValidationE
     defaults = chart.defaults()
     sum_of_both = values if defaults is None else merged(defaults, values)
     kind = validator_for(chart.schema, default=Draft7Validator)
-    for error in kind(chart.schema, registry=ANY).iter_errors(_plain(sum_of_both)):
+    for error in kind(chart.schema, registry=ANY).iter_errors(plain(sum_of_both)):
         for single in _singles(error):
             if defaults is not None or not _of_defaults(single):
                 yield single
@@ -81,15 +82,6 @@ def _of_defaults(error: ValidationError) -> bool:
         branches = {below.schema_path[0] for below in error.context}
         return any(all(_of_defaults(below) for below in error.context if below.schema_path[0] == branch) for branch in branches)
     return False
-
-
-def _plain(value: Any) -> Any:
-    """Values as JSON knows them: tuples as lists."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def unknown_keys(error: ValidationError) -> list[str]:
@@ -127,9 +119,7 @@ def remedy(error: ValidationError, path: str) -> str:
     """What to do about an error of a schema."""
     match error.validator:
         case "additionalProperties":
-            known = list(mapping_of(mapping_of(error.schema).get("properties")))
-            near = [key for name in unknown_keys(error) for key in get_close_matches(name, known, 2)]
-            return f"write {_listed(near)} instead" if near else f"leave it out, or use one of: {', '.join(sorted(known)) or '(nothing)'}"
+            return rather(unknown_keys(error), mapping_of(mapping_of(error.schema).get("properties")))
         case "required":
             missing = [key for key in error.validator_value if key not in error.instance]
             return f"set {_listed([f'{path}.{key}'.lstrip('.') for key in missing])}"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cantiere.overlay import merged
 from cantiere.values.checks import ChartFiles, unjudged
-from cantiere.values.checks.chart import merged
 from support.charts import upstream
 from support.releases import WHERE, full, problems, release
 
@@ -53,7 +53,7 @@ def test_a_schema_of_another_address_is_not_fetched() -> None:
 def test_a_problem_says_where_and_what_to_write() -> None:
     (found,) = full(release(values={"pods": {"replica": 3}}), charts=(OWN,))
     assert found.where == WHERE
-    assert "'replicas'" in found.remedy and "'replica'" in found.message
+    assert found.remedy == "write replicas instead" and "'replica'" in found.message
 
 
 def test_all_at_once() -> None:
