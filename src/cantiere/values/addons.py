@@ -29,6 +29,27 @@ def problem(area: str, reason: str, message: str, remedy: str, node: Node) -> Pr
     return Problem(f"{area}.{reason}", message, remedy, node.where, node.name)
 
 
+Rule = tuple[str, bool, str, str]
+"""The reason, whether it is wrong, what is wrong, and the remedy."""
+
+
+def broken(area: str, node: Node, rules: Iterable[Rule]) -> list[Problem]:
+    """What is wrong with a node by the rules of its kind; one that is turned off breaks none."""
+    return [problem(area, reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong and enabled(node)]
+
+
+def several(node: Node, facility: Facility, both: str, remedy: str = "leave one of them") -> Rule:
+    """The rule that a facility has one enabled node of a type; told once, of the second.
+
+    Parameters
+    ----------
+    both:
+        Why there cannot be more: what two of them both do.
+    """
+    others = [other.name for other in active(facility, node.type)]
+    return "several", len(others) > 1 and node.name == others[1], f"{' and '.join(others)} both {both}", remedy
+
+
 def resources(cpu: str, memory: str, limit: str = "") -> dict[str, Any]:
     """Requests of cores and memory, and a limit of memory (the request where none is given); cores are never limited."""
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": limit or memory}}

@@ -7,7 +7,7 @@ from typing import Any
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node
 from cantiere.values import certificates, monitoring, monitoring_pool
-from cantiere.values.addons import MONITORING, OPERATOR_CRDS, active, definitions, enabled, has_operator, problem, resources
+from cantiere.values.addons import MONITORING, OPERATOR_CRDS, active, broken, definitions, enabled, has_operator, resources, several
 from cantiere.values.model import Context, Link, Release
 
 TYPE = "cantiere.nodes.Autoscaling"
@@ -54,10 +54,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of autoscaling, and between it and monitoring."""
-    if not enabled(node):
-        return []
     given = node.properties
-    others = active(facility, TYPE)
     rules = (
         (
             "prometheus",
@@ -77,14 +74,9 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "external_rules are for prometheus-adapter, which is turned off",
             "set prometheus_adapter to true, or take external_rules away",
         ),
-        (
-            "several",
-            len(others) > 1 and node.name == others[1].name,
-            f"{' and '.join(other.name for other in others)} both serve the metrics APIs",
-            "leave one of them",
-        ),
+        several(node, facility, "serve the metrics APIs"),
     )
-    return [problem(_AREA, reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    return broken(_AREA, node, rules)
 
 
 def _metrics_server(node: Node, context: Context) -> Release:

@@ -9,7 +9,7 @@ from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
 from cantiere.services.facts import CA
 from cantiere.values import ingress
-from cantiere.values.addons import OPERATOR_CRDS, active, enabled, has_operator, problem, resources
+from cantiere.values.addons import OPERATOR_CRDS, active, broken, enabled, has_operator, resources, several
 from cantiere.values.model import Context, Release, SecretObject
 
 TYPE = "cantiere.nodes.Certificates"
@@ -73,13 +73,10 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of certificates, and between them and the way in."""
-    if not enabled(node):
-        return []
     given = node.properties
     ways = [other for other in active(facility, ingress.TYPE) if other.properties["driver"] != "none"]
     http = is_acme(node) and given["challenge"] == "http-01"
     solver = given.get("dns_solver") or {}
-    others = active(facility, TYPE)
     rules = (
         (
             "email",
@@ -129,14 +126,9 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "dynamic updates (rfc2136) need a name server and a key",
             "set nameserver, key_name and secret (a reference) in dns_solver",
         ),
-        (
-            "several",
-            len(others) > 1 and node.name == others[1].name,
-            f"{' and '.join(other.name for other in others)} both install cert-manager",
-            "leave one of them",
-        ),
+        several(node, facility, "install cert-manager"),
     )
-    return [problem(_AREA, reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    return broken(_AREA, node, rules)
 
 
 def _manager(node: Node, context: Context) -> Release:

@@ -7,7 +7,7 @@ from typing import Any
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
 from cantiere.values import ingress
-from cantiere.values.addons import active, definitions, enabled, problem, resources
+from cantiere.values.addons import active, broken, definitions, enabled, resources
 from cantiere.values.model import Context, Link, Release, SecretObject
 from cantiere.values.parts import image, image_problem, own_images
 from cantiere.values.units import quantity
@@ -156,7 +156,7 @@ def check_gateway(node: Node, facility: Facility) -> list[Problem]:
             "raise max_cluster_memory above max_worker_memory",
         ),
     )
-    found = [problem("dask", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    found = broken("dask", node, rules)
     picture = image_problem(node, "image")
     return [*found, *([picture] if picture else [])] if enabled(node) else []
 

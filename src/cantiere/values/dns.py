@@ -7,7 +7,7 @@ from typing import Any
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
 from cantiere.values import ingress
-from cantiere.values.addons import OPERATOR_CRDS, active, enabled, has_operator, problem, resources
+from cantiere.values.addons import OPERATOR_CRDS, active, broken, enabled, has_operator, resources, several
 from cantiere.values.model import Context, Release, SecretObject
 
 TYPE = "cantiere.nodes.DNS"
@@ -46,10 +46,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of DNS."""
-    if not enabled(node):
-        return []
     given = node.properties
-    others = active(facility, TYPE)
     rules = (
         (
             "zone",
@@ -63,14 +60,9 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "external-dns writes records at a provider, and none is given",
             "set provider to one that external-dns knows (rfc2136, cloudflare, aws, …), and its arguments and credentials",
         ),
-        (
-            "several",
-            len(others) > 1 and node.name == others[1].name,
-            f"{' and '.join(other.name for other in others)} both say what the facility's zone is",
-            "leave one of them",
-        ),
+        several(node, facility, "say what the facility's zone is"),
     )
-    return [problem(_AREA, reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    return broken(_AREA, node, rules)
 
 
 def _external_dns(node: Node, context: Context) -> Release:

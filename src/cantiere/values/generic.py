@@ -9,7 +9,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
-from cantiere.values.addons import enabled, problem
+from cantiere.values.addons import broken, enabled
 from cantiere.values.model import Context, Release, SecretObject
 
 TYPE = "cantiere.nodes.HelmRelease"
@@ -99,7 +99,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
         ("namespace", told["namespace"] in TAKEN, f"{told['namespace']} belongs to Kubernetes itself", "choose a namespace of its own"),
         ("needs", node.name in told["needs"], "it needs itself", "remove it from needs"),
     )
-    return [problem("release", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong and enabled(node)]
+    return broken("release", node, rules)
 
 
 def _unusable(value: Any, path: str = "") -> Iterator[str]:

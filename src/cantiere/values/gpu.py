@@ -8,7 +8,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node
-from cantiere.values.addons import OPERATOR_CRDS, POOL, active, definitions, enabled, has_operator, problem, resources
+from cantiere.values.addons import OPERATOR_CRDS, POOL, active, broken, definitions, enabled, has_operator, resources, several
 from cantiere.values.model import Context, Release
 
 TYPE = "cantiere.nodes.GPUs"
@@ -48,21 +48,13 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of GPUs."""
-    if not enabled(node):
-        return []
     given = node.properties
     operator = given["driver"] == "gpu-operator"
     own = {layout["name"] for layout in given["mig_layouts"]}
     asked = layouts(facility)
     unknown = sorted(asked - own - {MIG_OFF}) if own else []
-    others = active(facility, TYPE)
     rules = (
-        (
-            "several",
-            len(others) > 1 and node.name == others[1].name,
-            f"{' and '.join(other.name for other in others)} both hand out the GPUs: a kubelet would count them twice",
-            "leave one of them",
-        ),
+        several(node, facility, "hand out the GPUs: a kubelet would count them twice"),
         (
             "driver",
             given["install_driver"] and not operator,
@@ -94,7 +86,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "set feature_discovery to true",
         ),
     )
-    return [problem(_AREA, reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    return broken(_AREA, node, rules)
 
 
 def layouts(facility: Facility) -> set[str]:

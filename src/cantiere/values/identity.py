@@ -10,7 +10,7 @@ from cantiere.model import Facility, Node, Secret, SecretFile
 from cantiere.services import iam
 from cantiere.services.minio import ANY_AUDIENCE
 from cantiere.values import ingress, postgres
-from cantiere.values.addons import definitions, enabled, problem, resources
+from cantiere.values.addons import broken, definitions, enabled, resources
 from cantiere.values.model import Context, Link, Release, SecretObject
 from cantiere.values.parts import CONTAINER_SECURITY, POD_SECURITY, from_secret, listing, page
 from cantiere.values.units import quantity
@@ -166,7 +166,7 @@ def check_keycloak(node: Node, facility: Facility) -> list[Problem]:
             "set database_replicas to at least 2, or replicas to 1",
         ),
     )
-    return [problem("keycloak", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong and enabled(node)]
+    return broken("keycloak", node, rules)
 
 
 def dex(node: Node, context: Context) -> tuple[Release, ...]:
@@ -240,7 +240,7 @@ def check_dex(node: Node, facility: Facility) -> list[Problem]:
         ("clients", not names, "no application logs users in with it", "list clients, or set enabled to false"),
         ("client", len(set(names)) < len(names), "two clients differ by - and _ alone", "rename one of them"),
     )
-    return [problem("dex", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong and enabled(node)]
+    return broken("dex", node, rules)
 
 
 def _variable(client: str) -> str:

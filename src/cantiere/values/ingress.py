@@ -7,7 +7,7 @@ from typing import Any
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node
 from cantiere.values import load_balancer
-from cantiere.values.addons import OPERATOR_CRDS, active, definitions, enabled, has_operator, problem, resources, spread
+from cantiere.values.addons import OPERATOR_CRDS, active, broken, definitions, enabled, has_operator, resources, spread
 from cantiere.values.model import Context, Release
 
 TYPE = "cantiere.nodes.Ingress"
@@ -86,8 +86,6 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of an ingress, and between several of them."""
-    if not enabled(node):
-        return []
     given = node.properties
     defaults = [other.name for other in active(facility, TYPE) if other.properties["default_class"] and release_name(other)]
     balancers = [other.properties["driver"] for other in active(facility, load_balancer.TYPE)]
@@ -138,7 +136,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "add a node of type cantiere.nodes.LoadBalancer (driver existing where the cloud has one), or set service_type to NodePort",
         ),
     )
-    return [problem(_AREA, reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    return broken(_AREA, node, rules)
 
 
 def _traefik(node: Node, context: Context) -> Release:

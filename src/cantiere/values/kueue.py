@@ -8,7 +8,7 @@ import yaml
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node
-from cantiere.values.addons import POOL, definitions, enabled, problem, resources
+from cantiere.values.addons import POOL, broken, definitions, enabled, resources, several
 from cantiere.values.model import Context, Release
 from cantiere.values.units import quantity
 
@@ -113,14 +113,8 @@ def check(node: Node, facility: Facility) -> list[Problem]:
     """Pools that the template does not have, and a second Kueue."""
     there = {pool.name for pool in facility.of_type(POOL)}
     missing = [pool for pool in node.properties["pools"] if there and pool not in there]
-    others = [other.name for other in facility.of_type(TYPE) if enabled(other)]
     rules = (
         ("pools", bool(missing), f"the template has no machine pool {', '.join(missing)}", f"use some of: {', '.join(sorted(there))}"),
-        (
-            "several",
-            len(others) > 1 and node.name == others[1],
-            f"{' and '.join(others)} would both queue the same jobs",
-            "leave one of them enabled",
-        ),
+        several(node, facility, "queue the same jobs"),
     )
-    return [problem("kueue", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong and enabled(node)]
+    return broken("kueue", node, rules)

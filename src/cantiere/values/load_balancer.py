@@ -7,7 +7,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node
-from cantiere.values.addons import OPERATOR_CRDS, active, definitions, enabled, has_operator, problem, resources
+from cantiere.values.addons import OPERATOR_CRDS, active, broken, definitions, enabled, has_operator, resources
 from cantiere.values.model import Context, Release
 from cantiere.values.storage_drivers import cloud_config
 
@@ -47,8 +47,6 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of a load balancer."""
-    if not enabled(node):
-        return []
     given = node.properties
     metallb = given["driver"] == "metallb"
     bad = [text for text in given["addresses"] if not _is_range(text)] if metallb else []
@@ -78,7 +76,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "set cloud_config to a reference to a cloud.conf: file:PATH, env:NAME or vault:NAME",
         ),
     )
-    return [problem(_AREA, reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    return broken(_AREA, node, rules)
 
 
 def _is_range(text: str) -> bool:

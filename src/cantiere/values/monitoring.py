@@ -8,7 +8,7 @@ from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
 from cantiere.services import htcondor, jupyterhub, xrootd
 from cantiere.values import certificates, ingress, monitoring_pool, storage
-from cantiere.values.addons import OPERATOR_CRDS, active, definitions, problem, resources
+from cantiere.values.addons import OPERATOR_CRDS, active, broken, definitions, resources, several
 from cantiere.values.model import Context, Release, SecretObject
 from cantiere.values.units import duration, quantity
 
@@ -60,14 +60,8 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of monitoring."""
     given = node.properties
-    others = active(facility, TYPE)
     rules = (
-        (
-            "several",
-            len(others) > 1 and node.name == others[1].name,
-            f"{' and '.join(other.name for other in others)} both install the Prometheus operator",
-            "leave one of them; it may watch several pools",
-        ),
+        several(node, facility, "install the Prometheus operator", "leave one of them; it may watch several pools"),
         (
             "name",
             len(node.name) > LONGEST_NAME,
@@ -81,7 +75,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "set alertmanager to true, or leave alert_config out",
         ),
     )
-    return [problem(_AREA, reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    return broken(_AREA, node, rules)
 
 
 def topics(facility: Facility) -> dict[str, bool]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
-from cantiere.values.addons import enabled, problem
+from cantiere.values.addons import broken, enabled
 from cantiere.values.model import Context, Release, SecretObject
 from cantiere.values.units import quantity
 
@@ -111,7 +111,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "set server to an https URL",
         ),
     )
-    return [problem("mount", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong and enabled(node)]
+    return broken("mount", node, rules)
 
 
 def _secrets(node: Node) -> tuple[SecretObject, ...]:

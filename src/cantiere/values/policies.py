@@ -7,7 +7,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node
-from cantiere.values.addons import active, enabled, problem
+from cantiere.values.addons import active, broken, enabled, several
 from cantiere.values.model import Context, Release
 from cantiere.values.units import quantity
 
@@ -63,11 +63,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between a namespace's policies and others of the template."""
-    others = active(facility, TYPE)
-    if len(others) < 2 or node.name != others[1].name:
-        return []
-    names = " and ".join(other.name for other in others)
-    return [problem(_AREA, "several", f"{names} both hold the policies of the facility's namespace", "leave one of them", node)]
+    return broken(_AREA, node, [several(node, facility, "hold the policies of the facility's namespace")])
 
 
 def _quota(given: Mapping[str, Any]) -> dict[str, str]:

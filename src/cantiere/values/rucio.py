@@ -7,7 +7,7 @@ from typing import Any
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
 from cantiere.values import ingress, postgres
-from cantiere.values.addons import enabled, problem, resources
+from cantiere.values.addons import broken, enabled, resources
 from cantiere.values.model import Context, Release, SecretObject
 from cantiere.values.parts import from_secret, image_problem, page
 
@@ -177,6 +177,6 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "list FTS servers in transfer_servers, or set conveyorTransferSubmitter and conveyorPoller to 0",
         ),
     )
-    found = [problem("rucio", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong]
+    found = broken("rucio", node, rules)
     picture = image_problem(node, "init_image")
     return [*found, *([picture] if picture else [])] if enabled(node) else []

@@ -6,7 +6,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node
-from cantiere.values.addons import OPERATOR_CRDS, definitions, enabled, has_operator, problem, resources
+from cantiere.values.addons import OPERATOR_CRDS, broken, definitions, enabled, has_operator, resources
 from cantiere.values.model import Context, Release
 
 TYPE = "cantiere.nodes.SparkOperator"
@@ -66,4 +66,4 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             "list namespaces of users, or none for the facility's",
         ),
     )
-    return [problem("spark", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong and enabled(node)]
+    return broken("spark", node, rules)

@@ -8,7 +8,7 @@ from typing import Any
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
 from cantiere.values import storage_drivers as drivers
-from cantiere.values.addons import active, enabled, machines, problem
+from cantiere.values.addons import Rule, active, broken, enabled, machines
 from cantiere.values.model import Context, Release, SecretObject, StorageClass
 
 BLOCK = "cantiere.nodes.BlockStorage"
@@ -82,33 +82,27 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
 
 def check(node: Node, facility: Facility) -> list[Problem]:
     """What is wrong between the properties of a storage node, and between it and the rest of the template."""
-    if not enabled(node):
-        return []
-    properties: Mapping[str, Any] = node.properties
-    problems = []
-    for reason, wrong, message, remedy in _rules(properties, _declared_nodes(facility), node.type == SHARED):
-        if wrong:
-            problems.append(problem(_AREA, reason, message, remedy, node))
     defaults = [other.name for other in active(facility, *TYPES) if other.properties["default_class"]]
-    if len(defaults) > 1 and node.name == defaults[1]:
-        problems.append(
-            problem(
-                _AREA,
-                "default",
-                f"{' and '.join(defaults)} both make the default StorageClass",
-                "leave default_class true on one of them and set it to false on the others",
-                node,
-            )
-        )
     names = [other.name for other in active(facility, *TYPES) if class_name(other) == class_name(node)]
-    if len(names) > 1 and node.name == names[1]:
-        problems.append(
-            problem(_AREA, "class", f"{' and '.join(names)} make a StorageClass of one name", "give one of them another class_name", node)
-        )
-    return problems
+    rules = (
+        *_rules(node.properties, _declared_nodes(facility), node.type == SHARED),
+        (
+            "default",
+            len(defaults) > 1 and node.name == defaults[1],
+            f"{' and '.join(defaults)} both make the default StorageClass",
+            "leave default_class true on one of them and set it to false on the others",
+        ),
+        (
+            "class",
+            len(names) > 1 and node.name == names[1],
+            f"{' and '.join(names)} make a StorageClass of one name",
+            "give one of them another class_name",
+        ),
+    )
+    return broken(_AREA, node, rules)
 
 
-def _rules(given: Mapping[str, Any], nodes: int, shared: bool) -> tuple[tuple[str, bool, str, str], ...]:
+def _rules(given: Mapping[str, Any], nodes: int, shared: bool) -> tuple[Rule, ...]:
     driver, replicas = given["driver"], given.get("replicas")
     return (
         (
