@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 from cantiere.cluster import images, secrets, wanted
 from cantiere.cluster import releases as records
@@ -14,6 +15,7 @@ from cantiere.cluster.stuck import Tender
 from cantiere.cluster.trouble import explained
 from cantiere.errors import CantiereError, Problem
 from cantiere.plan.definition import Action, Kind, Step
+from cantiere.values.checks.chart import ChartFiles
 from cantiere.values.helmfile import FACILITY, Source
 from cantiere.values.model import Release, SecretObject
 
@@ -76,6 +78,11 @@ class Apply:
             (Kind.RELEASE, Action.DELETE): self._uninstall,
         }
 
+    @cached_property
+    def charts(self) -> Mapping[str, ChartFiles]:
+        """What the files of all charts say; read once."""
+        return wanted.at_hand(tuple(self._releases.values()), self.cluster.site)
+
     def evaluate(self, step: Step) -> None:
         """Do one step."""
         self._handlers[step.kind, step.action](step.name)
@@ -133,7 +140,7 @@ class Apply:
         """
         assert self.wanted is not None
         items = self.helm.rendered(release, self.sources[release.chart].folder)
-        wanted.checked(self.wanted.releases, self.cluster.site, self.cluster.compiling(self.wanted.facts), {release.name: items})
+        wanted.checked(self.wanted.releases, self.charts, self.cluster.compiling(self.wanted.facts), {release.name: items})
         brings = {str(item["kind"]) for item in items} & {"CustomResourceDefinition", "Namespace"}
         paths, problems = Paths(self.api), []
         for item in items:

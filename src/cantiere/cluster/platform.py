@@ -206,7 +206,7 @@ class Cluster:
             for item in release.secrets
         }
         final = tuple(self._filled(release, digests) for release in compiled)
-        unjudged = wanted.checked(final, self.site, context)
+        unjudged = wanted.checked(final, wanted.at_hand(final, self.site), context)
         return ClusterWanted(
             name=self.site.prefix,
             facts=facts,

@@ -13,10 +13,11 @@ from cantiere.site import Site
 from cantiere.supply import charts
 from cantiere.supply.pins import ARCHITECTURES, item
 from cantiere.values.catalogue import compile_all, ordered
+from cantiere.values.checks.chart import ChartFiles
 from cantiere.values.helmfile import FACILITY, digest
 from cantiere.values.model import POD_SECURITY, ClusterFacts, Context, Release
 
-__all__ = ["adoptions", "checked", "digest", "namespaces", "overridden", "without"]
+__all__ = ["adoptions", "at_hand", "checked", "digest", "namespaces", "overridden", "without"]
 
 KEYS = ("values_overrides", "installed", "storage_class", "outside")
 SYSTEM = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
@@ -170,8 +171,17 @@ def namespaces(releases: Sequence[Release], facility: str) -> dict[str, dict[str
     }
 
 
+def at_hand(releases: Sequence[Release], site: Site) -> dict[str, ChartFiles]:
+    """What the files of the releases' charts say, of those that are here; reads them all."""
+    found = {name: charts.files(name, site) for name in dict.fromkeys(release.chart for release in releases)}
+    return {name: files for name, files in found.items() if files is not None}
+
+
 def checked(
-    releases: Sequence[Release], site: Site, context: Context, rendered: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    releases: Sequence[Release],
+    known: Mapping[str, ChartFiles],
+    context: Context,
+    rendered: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> tuple[str, ...]:
     """Check all releases against their charts and each other.
 
@@ -179,8 +189,8 @@ def checked(
     ----------
     releases:
         All of them.
-    site:
-        Whose charts.
+    known:
+        Their charts, as :func:`at_hand` gives them.
     context:
         What they were compiled with.
     rendered:
@@ -198,8 +208,6 @@ def checked(
     """
     from cantiere.values.checks import check, unjudged
 
-    files = {release.chart: charts.files(release.chart, site) for release in releases}
-    known = {name: found for name, found in files.items() if found is not None}
     if problems := check(releases, known, context, rendered):
         raise TemplateError(problems)
     return unjudged(releases, known)

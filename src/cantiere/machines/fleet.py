@@ -95,9 +95,14 @@ class Fleet:
         return placed
 
     def asked(self) -> tuple[Machine, ...]:
-        """All machines that are asked for now, without addresses."""
+        """All machines that are asked for, without addresses."""
+        return wanted.machines(self.facility, self._found, self.scale)
+
+    @cached_property
+    def _found(self) -> tuple[str, ...]:
+        """Machines that were there at the first look; where no pool grows, nobody has to look."""
         growing = any(wanted.grows(pool) for pool in self.facility.of_type(wanted.POOL))
-        return wanted.machines(self.facility, self.provider.observe().keys() if growing else (), self.scale)
+        return tuple(self.provider.observe()) if growing else ()
 
     def artifacts(self) -> tuple[str, ...]:
         """Artifacts that the machines take: what makes them a cluster, and images of its services that no registry gives."""
