@@ -17,6 +17,9 @@ description:
 author: cantiere
 """
 
+LAST_CHARACTERS = 2000
+"""How much of a failed command's standard error goes into the message."""
+
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
     """Thin: the file's format is in :mod:`cantiere.events`."""
@@ -44,8 +47,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """A task failed."""
         if not ignore_errors:
             data = result.result
-            text = data.get("msg") or data.get("stderr") or "it gave no message"
-            self._failed(result, str(text), data.get("problems", []))
+            said = str(data.get("stderr") or "").strip()[-LAST_CHARACTERS:]
+            text = ": ".join(part for part in (str(data.get("msg") or "").strip(), said) if part)
+            self._failed(result, text or "it gave no message", data.get("problems", []))
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """A machine cannot be reached."""
