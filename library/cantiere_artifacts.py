@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
@@ -133,7 +134,9 @@ lacking:
 MEMORY = "/var/lib/cantiere/artifacts.json"
 CHUNK = 1 << 20
 PINNED = "io.cri-containerd.pinned=pinned"
+MANAGED = "io.cri-containerd.image=managed"  # containerd's own word that the kubelet is offered an image
 PATIENCE = 60
+POLL = 0.2
 
 
 class Refused(Exception):
@@ -277,31 +280,39 @@ class Images:
     def __init__(self):
         self.ctr = shutil.which("ctr", path=f"/usr/local/bin:{os.environ.get('PATH', os.defpath)}") or ""
         self.problem = "" if self.ctr else "ctr is not installed"
-        self.digests = self.read() if self.ctr else {}
+        self.digests, self.ready = self.read() if self.ctr else ({}, set())
 
     def run(self, *arguments):
         """Run ctr."""
         return subprocess.run([self.ctr, "-n", "k8s.io", "images", *arguments], capture_output=True, text=True, check=False)
 
     def read(self):
-        """Digest of each image by its name."""
+        """Digest of each image by its name, and the names of those that the kubelet is offered and may not throw away."""
         done = self.run("ls")
         if done.returncode:
             self.problem = done.stderr.strip()
-            return {}
+            return {}, set()
         rows = [line.split() for line in done.stdout.splitlines()[1:]]
-        return {row[0]: row[2] for row in rows if len(row) > 2}
+        rows = [row for row in rows if len(row) > 2]
+        return {row[0]: row[2] for row in rows}, {row[0] for row in rows if {PINNED, MANAGED} <= set(row[-1].split(","))}
 
     def load(self, archive, references):
-        """Import an archive, and mark its images as not to be thrown away."""
+        """Import an archive, mark its images as not to be thrown away, and wait until the kubelet is offered them."""
         done = self.run("import", archive)
         if done.returncode:
             raise Refused(f"{archive} could not be imported: {done.stderr.strip()[-500:]}")
-        self.digests = self.read()
+        self.digests, self.ready = self.read()
         for reference in references:
             if reference not in self.digests:
                 raise Refused(f"{archive} was imported and holds no {reference}: it holds other images than are pinned")
             self.run("label", reference, PINNED)
+        begin = time.monotonic()
+        while missing := set(references) - self.ready:
+            if time.monotonic() > begin + PATIENCE:
+                names = ", ".join(sorted(missing))
+                raise Refused(f"after {PATIENCE} s containerd does not offer the kubelet {names}; see journalctl --unit containerd")
+            time.sleep(POLL)
+            self.digests, self.ready = self.read()
 
 
 def contained(item):
@@ -316,7 +327,7 @@ def contained(item):
 def load(item, images, memory, received, check, changes, lacking):
     """Have the images of one archive in containerd's store."""
     known = memory["images"]
-    there = [images.digests.get(reference) for reference in item["references"]]
+    there = [images.digests.get(reference) if reference in images.ready else None for reference in item["references"]]
     if all(there) and all(
         known.get(reference) == {"sha256": item["sha256"], "digest": digest}
         for reference, digest in zip(item["references"], there, strict=True)

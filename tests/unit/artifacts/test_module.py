@@ -96,36 +96,63 @@ def test_what_no_source_has(body: ModuleType, row: dict[str, Any], tmp_path: Pat
     assert (len(changes), lacking) == (2, [])
 
 
-class Containerd:
-    """What the module asks of containerd, without containerd."""
+CTR = """#!/bin/sh
+# containerd's store as files: name, digest and labels of an image in each
+shift 3
+cd {store}
+case $0-$1 in
+*-ls) echo REF TYPE DIGEST SIZE PLATFORMS LABELS; cat image-* 2>/dev/null || : ;;
+*-import)
+  echo imported >>imports
+  for name in a b; do echo "$name:1 type sha256:$(grep -c . imports) 1 MiB linux/amd64 -" >image-$name:1; done
+  ;;
+*-label) sed -i "s#-\\$#$3,{managed}#" image-$2 ;;
+esac
+"""
 
-    def __init__(self) -> None:
-        self.digests: dict[str, str] = {}
-        self.problem = ""
-        self.loaded: list[str] = []
 
-    def load(self, archive: str, references: list[str]) -> None:
-        self.loaded.append(archive)
-        self.digests |= dict.fromkeys(references, f"sha256:{len(self.loaded)}")
+@pytest.fixture
+def store(body: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for containerd's store, and ``ctr`` that works on it."""
+    folder, program = tmp_path / "containerd", tmp_path / "ctr"
+    folder.mkdir()
+    program.write_text(CTR.format(store=folder, managed=body.MANAGED))
+    program.chmod(0o755)
+    monkeypatch.setattr(body.shutil, "which", lambda *_, **__: str(program))
+    return folder
 
 
-def test_images(body: ModuleType, tmp_path: Path) -> None:
+def test_images(body: ModuleType, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "image.tar").write_bytes(CONTENT)
     row = {"archive": str(tmp_path / "image.tar"), "sha256": DIGEST, "references": ["a:1", "b:1"], "sources": [], "artifact": "image"}
-    containerd, memory = Containerd(), {"files": {}, "images": {}}
+    memory: dict[str, Any] = {"files": {}, "images": {}}
 
     def load(check: bool = False) -> list[str]:
         changes: list[str] = []
-        body.load(row, containerd, memory, {}, check, changes, [])
+        body.load(row, body.Images(), memory, {}, check, changes, [])
         return changes
 
-    assert (load(check=True), containerd.loaded) == (["images a:1, b:1"], [])
-    assert (load(), containerd.loaded) == (["images a:1, b:1"], [row["archive"]])
-    assert load() == []
-    del containerd.digests["b:1"]
-    assert load() == ["images a:1, b:1"]
-    containerd.digests["a:1"] = "sha256:another"
-    assert load() == ["images a:1, b:1"]
-    containerd.problem, row["sha256"] = "connection refused", hashlib.sha256(b"").hexdigest()
-    with pytest.raises(body.Refused, match="connection refused"):
+    def imports() -> int:
+        return len((store / "imports").read_text().split()) if (store / "imports").exists() else 0
+
+    assert (load(check=True), imports()) == (["images a:1, b:1"], 0)
+    assert (load(), imports()) == (["images a:1, b:1"], 1)
+    assert (load(), imports()) == ([], 1)
+    (store / "image-b:1").unlink()
+    assert (load(), imports()) == (["images a:1, b:1"], 2)
+    (store / "image-a:1").write_text(f"a:1 type sha256:another 1 MiB linux/amd64 {body.PINNED},{body.MANAGED}\n")
+    assert (load(), imports()) == (["images a:1, b:1"], 3)
+    (store / "image-a:1").write_text("a:1 type sha256:3 1 MiB linux/amd64 -\n")  # an import that was killed before its marks
+    assert (load(), imports()) == (["images a:1, b:1"], 4)
+    monkeypatch.setattr(body.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(body.Refused, match="ctr is not installed"):
         load()
+
+
+def test_an_image_that_the_kubelet_is_not_offered_is_told(
+    body: ModuleType, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "MANAGED", "another")
+    monkeypatch.setattr(body, "PATIENCE", 0)
+    with pytest.raises(body.Refused, match="does not offer the kubelet a:1, b:1"):
+        body.Images().load("image.tar", ["a:1", "b:1"])
