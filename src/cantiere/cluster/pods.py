@@ -65,8 +65,8 @@ class Pods:
         kept = [pod for pod in found if ending or "deletionTimestamp" not in pod["metadata"]]
         return sorted(kept, key=lambda pod: not ready(pod))
 
-    def address(self, service: str, port: int) -> tuple[str, int]:
-        """The pod that answers for a Service, and the number that the Service's port has there.
+    def address(self, service: str, port: int, pod: str = "") -> tuple[str, int]:
+        """The pod that answers for a Service, or that of its pods which is named, and the number that the Service's port has there.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class Pods:
             No pod is ready, or the Service has no such port.
         """
         spec = self.service(service)["spec"]
-        pods = [pod for pod in self.of(spec.get("selector") or {}) if ready(pod)]
+        pods = [one for one in self.of(spec.get("selector") or {}) if ready(one) and pod in ("", one["metadata"]["name"])]
         ports = {entry["port"]: entry.get("targetPort", entry["port"]) for entry in spec.get("ports") or []}
         if not pods or port not in ports:
             problem = f"Service {service} has no port {port}" if pods else f"Service {service} has no ready pod"

@@ -19,9 +19,12 @@ from cantiere.errors import CantiereError
 CHUNK = 1 << 16
 BACKLOG = 64
 
+Place = tuple[Pods, str, int, str]
+"""Where a name leads: a namespace, the Service there, its port, and the pod if the name is that of a single one."""
+
 
 class Reach:
-    """While entered, the cluster's Services can be connected to by their full names.
+    """While entered, the cluster's Services and their single pods can be connected to by their full names.
 
     Parameters
     ----------
@@ -58,26 +61,28 @@ class Reach:
     def _open(self, host: str, port: int) -> socket.socket:
         door = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         self._doors[host, port] = door
-        service, _, namespace = host.removesuffix(self.suffix).partition(".")
-        threading.Thread(target=self._serve, args=(door, Pods(self.api, namespace), service, port), daemon=True).start()
+        *pod, service, namespace = host.removesuffix(self.suffix).split(".")
+        place = (Pods(self.api, namespace), service, port, "".join(pod))
+        threading.Thread(target=self._serve, args=(door, place), daemon=True).start()
         return door
 
-    def _serve(self, door: socket.socket, pods: Pods, service: str, port: int) -> None:
+    def _serve(self, door: socket.socket, place: Place) -> None:
         while True:
             try:
                 guest, _ = door.accept()
             except OSError:  # closed: nobody needs it any more
                 return
-            threading.Thread(target=self._lead, args=(guest, pods, service, port), daemon=True).start()
+            threading.Thread(target=self._lead, args=(guest, place), daemon=True).start()
 
     @staticmethod
-    def _lead(guest: socket.socket, pods: Pods, service: str, port: int) -> None:
+    def _lead(guest: socket.socket, place: Place) -> None:
         """Lead one connection to a pod; where there is none it is closed, as a Service without pods refuses it."""
         from kubernetes.client.exceptions import ApiException
         from kubernetes.stream import portforward
 
+        pods, service, port, wanted = place
         with guest, suppress(CantiereError, ApiException, OSError):
-            pod, number = pods.address(service, port)
+            pod, number = pods.address(service, port, wanted)
             call = pods.api.core().connect_get_namespaced_pod_portforward
             forward = portforward(call, pod, pods.namespace, ports=str(number))
             inside = forward.socket(number)

@@ -224,6 +224,7 @@ def parts(workspace: Workspace, place: Bound) -> Parts:
         monitoring=watch.name if watch else "",
         origin=origin,
         caches=caches,
+        servers=_servers(workspace, caches),
         access_point=htcondor.access_point(pool) if pool else "",
         workers=place.workers(),
         guard=jupyterhub.guard(hub) if hub and place.guarded else "",
@@ -238,6 +239,12 @@ def _caches(workspace: Workspace, hub: Node | None) -> tuple[tuple[str, ...], st
         names.append(name)
         name = workspace.facility.node(name).target("source")
     return tuple(names[:-1]), names[-1] if names else ""
+
+
+def _servers(workspace: Workspace, caches: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Pods of the caches that have several servers, which only a cluster runs."""
+    counts = {name: workspace.facility.node(name).properties["servers"] for name in caches if workspace.cluster}
+    return {name: tuple(f"{name}-{number}" for number in range(count)) for name, count in counts.items() if count > 1}
 
 
 def _origin_namespace(workspace: Workspace) -> str:

@@ -45,12 +45,12 @@ def second_read(session: Session) -> str:
     """The site cache serves the same file, by root and by https, with everything behind it stopped."""
     target, kernel = session.target, session.kernel(session.member())
     behind, wanted = [*target.parts.caches[1:], target.parts.origin], _manifest(session)
-    token = kernel.call("facility.token()")
+    token, keeper = kernel.call("facility.token()"), max(target.servers(target.cache), key=lambda server: _kept_by(session, server))
     with session.stopped(*behind):
         for container in behind:
             require(not _answers(session, container), f"{container} was stopped and still answers", f"see `./cantiere logs {container}`")
         seen = kernel.call(f"probe.read_all('{session.mark}.root')", 120, f"see `./cantiere logs {target.cache}`")
-        answer = _first_bytes(session, f"{session.mark}.root", token)
+        answer = _first_bytes(session, f"{session.mark}.root", token, keeper)
     require(
         seen["sha256"] == wanted["sha256"], "what was read differs from the file at the origin", f"see `./cantiere logs {target.cache}`"
     )
@@ -67,18 +67,18 @@ def second_read(session: Session) -> str:
     )
 
 
-def _first_bytes(session: Session, name: str, token: str) -> requests.Response:
-    """Ask the site cache for the beginning of a file, by https."""
+def _first_bytes(session: Session, name: str, token: str, server: str) -> requests.Response:
+    """Ask a server of the site cache for the beginning of a file, by https."""
     target = session.target
-    url = f"https://{target.fqdn(target.cache)}:8443{target.namespace}/{name}"
+    url = f"{target.https(target.cache, server)}/{name}"
     return requests.get(url, headers={"Authorization": f"Bearer {token}", "Range": "bytes=0-3"}, verify=str(target.ca), timeout=60)
 
 
 def _until_all_levels_answer(session: Session, token: str) -> float:
     """Wait until a file that no cache has comes through all levels; a cache asks a level that was gone again only after some seconds."""
-    name, began = f"{session.mark}-new.root", time.monotonic()
+    name, server, began = f"{session.mark}-new.root", session.target.servers(session.target.cache)[0], time.monotonic()
     _publish(session, f"{session.target.storage}/{name}", SMALL)
-    while (answer := _first_bytes(session, name, token)).status_code != requests.codes.partial_content:
+    while (answer := _first_bytes(session, name, token, server)).status_code != requests.codes.partial_content:
         require(
             time.monotonic() - began < RECOVERY_SECONDS,
             f"{RECOVERY_SECONDS} s after the upper levels were started again a new file gives HTTP {answer.status_code}",
@@ -94,17 +94,21 @@ def _publish(session: Session, path: str, file: str = LARGE) -> None:
 
     def withdraw() -> None:
         session.shell(origin, f"rm -f {path}")
-        for cache in caches:
-            session.shell(cache, f"rm -f {path} {path}.cinfo")
+        for server in (server for cache in caches for server in session.target.servers(cache)):
+            session.shell(server, f"rm -f {path} {path}.cinfo")
 
     session.cleanup.callback(withdraw)
     session.shell(origin, f"ln -s samples/{file} {path}")
 
 
 def _kept(session: Session, cache: str) -> int:
-    """Bytes of the run's file that a cache has on its disk."""
+    """Bytes of the run's file that a cache has on its disk; of its servers, that which has most."""
+    return max(_kept_by(session, server) for server in session.target.servers(cache))
+
+
+def _kept_by(session: Session, server: str) -> int:
     path = f"{session.target.storage}/{session.mark}.root"
-    blocks = session.shell(cache, f"if [ -e {path} ]; then stat -c %b {path}; else echo 0; fi")
+    blocks = session.shell(server, f"if [ -e {path} ]; then stat -c %b {path}; else echo 0; fi")
     return int(blocks) * 512
 
 

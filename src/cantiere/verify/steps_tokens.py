@@ -30,9 +30,8 @@ def cache_by_root(session: Session) -> str:
 
 def cache_by_https(session: Session) -> str:
     """The site cache refuses bad tokens by https."""
-    target = session.target
-    url = f"https://{target.fqdn(target.cache)}:8443{target.namespace}/{SAMPLE}"
-    results = {}
+    target, results = session.target, {}
+    url = f"{target.https(target.cache, target.servers(target.cache)[0])}/{SAMPLE}"
     for name, token in {**_tokens(session, missing=COMPUTE_SCOPE), "no token": ""}.items():
         headers = {"Range": "bytes=0-3"} | ({"Authorization": f"Bearer {token}"} if token else {})
         answer = requests.get(url, headers=headers, verify=str(target.ca), timeout=30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +48,8 @@ class Parts:
         What stands between the hub and the container engine of one machine.
     origin, caches:
         The storage, and the caches before it from the outermost (nearest to the users) to the innermost.
+    servers:
+        The single servers of those caches that are several behind a redirector.
     access_point, workers:
         The pool; of the execute points those that were there at the beginning.
     """
@@ -60,6 +62,7 @@ class Parts:
     guard: str = ""
     origin: str = ""
     caches: tuple[str, ...] = ()
+    servers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     access_point: str = ""
     workers: tuple[str, ...] = ()
 
@@ -150,6 +153,14 @@ class Target:
     def cache(self) -> str:
         """Short name of the cache that users read through."""
         return self.parts.caches[0] if self.parts.caches else ""
+
+    def servers(self, cache: str) -> tuple[str, ...]:
+        """Short names of a cache's servers."""
+        return self.parts.servers.get(cache, (cache,))
+
+    def https(self, cache: str, server: str) -> str:
+        """URL of a cache's server for requests by https, which a redirector does not take."""
+        return f"https://{self.fqdn(server if server == cache else f'{server}.{cache}-servers')}:8443{self.namespace}"
 
     def members(self) -> list[str]:
         """Users who may use the facility, in the order of the template."""

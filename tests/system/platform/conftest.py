@@ -32,6 +32,9 @@ INPUTS: dict[str, Any] = {
     "notebook_profiles": [{"title": "Small with a GPU", "cpus": 1, "memory": "512 MiB", "gpus": 1}],
     "home_size": "1 GiB",
     "reserved_cpus_per_notebook": 0.1,
+    "site_cache_servers": 2,
+    "cvmfs": True,
+    "software_stacks": [{"title": "Facility software", "script": "/cvmfs/software.here.internal/setup.sh"}],
 }
 SIZE = tuple(word for name, value in INPUTS.items() for word in ("--input", f"{name}={json.dumps(value)}"))
 

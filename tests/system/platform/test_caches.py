@@ -1,4 +1,4 @@
-"""Platform, the data: users read through levels of caches with tokens, and what happens when a level dies and comes back."""
+"""Platform, the data: users read through levels of caches with tokens, and what happens when a server or a level dies and comes back."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ class Reader:
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self.domain = platform.target.domain
+        self.replicas = {one["metadata"]["name"]: int(one["spec"]["replicas"]) for one in platform.objects("statefulsets")}
+
+    def servers(self, level: str) -> list[str]:
+        """Names of the pods of a level, without its redirector."""
+        return [f"{level}-{number}" for number in range(self.replicas[level])]
 
     def manifest(self) -> dict[str, Any]:
         (level,) = (one for one in self.platform.objects("statefulsets") if one["metadata"]["name"] == SITE)
@@ -81,23 +86,34 @@ class Reader:
         ask = f"curl -s -m 30 --cacert /ca/ca.pem -H 'Authorization: Bearer {token}' -o /dev/null -w '%{{http_code}}' {url}"
         return str(self.run(ask).stdout).strip()
 
-    def metrics(self, level: str = SITE) -> dict[str, float]:
-        """Metrics of a level's first server; a label stands as it is written."""
-        text = str(self.run(f"curl -s -m 10 http://{level}-0.{level}-servers.{self.domain}:9310/metrics").stdout)
+    def metrics(self, server: str) -> dict[str, float]:
+        """Metrics of a cache's server; a label stands as it is written."""
+        level = server.rpartition("-")[0]
+        text = str(self.run(f"curl -s -m 10 http://{server}.{level}-servers.{self.domain}:9310/metrics").stdout)
         return {name: float(value) for name, value in re.findall(r"^([a-z][^#\s]*) (\S+)$", text, re.MULTILINE)}
 
+    def total(self, name: str) -> float:
+        """Sum of a metric over the servers of the site's cache."""
+        return sum(self.metrics(server)[name] for server in self.servers(SITE))
+
     def until(self, name: str, wanted: float, within: float) -> float:
-        """Wait for a metric of the site's cache; seconds that it took."""
+        """Wait for a metric of all servers of the site's cache; seconds that it took."""
         begin = time.monotonic()
-        while self.metrics().get(name) != wanted:
-            assert time.monotonic() - begin < within, f"{name} is not {wanted}: {self.metrics()}"
+        while found := {server: value for server in self.servers(SITE) if (value := self.metrics(server).get(name)) != wanted}:
+            assert time.monotonic() - begin < within, f"{name} is not {wanted}: {found}"
             time.sleep(1)
         return time.monotonic() - begin
 
     def forget(self, level: str, file: str) -> None:
-        """Take a file out of a cache of one server."""
-        done = self.platform.exec(level, ["sh", "-c", f"rm -f /srv/xrootd/data/store/samples/{file}*"], 30)
-        assert done.code == 0, done.stderr
+        """Take a file out of a cache."""
+        for server in self.servers(level):
+            done = self.platform.exec(server, ["sh", "-c", f"rm -f /srv/xrootd/data/store/samples/{file}*"], 30)
+            assert done.code == 0, done.stderr
+
+    def holders(self, file: str) -> list[str]:
+        """Servers of the site's cache that have a file."""
+        look = ["test", "-e", f"/srv/xrootd/data/store/samples/{file}"]
+        return [server for server in self.servers(SITE) if self.platform.exec(server, look, 30).code == 0]
 
 
 @pytest.fixture(scope="module")
@@ -144,19 +160,76 @@ def test_wrong_tokens_are_refused(reader: Reader) -> None:
 
 def test_metrics_count_what_was_fetched_and_what_was_there(reader: Reader) -> None:
     reader.forget(SITE, THIRD)
-    before = reader.metrics()
+    missed, asked = reader.total("xcache_miss_bytes_total"), reader.total("xcache_accesses_total")
     assert reader.read(SITE, THIRD).code == 0
     deadline = time.monotonic() + 60
-    while (now := reader.metrics())["xcache_miss_bytes_total"] == before["xcache_miss_bytes_total"]:
+    while reader.total("xcache_miss_bytes_total") == missed:
         assert time.monotonic() < deadline, "the read is not counted"
         time.sleep(1)
-    assert now["xcache_accesses_total"] > before["xcache_accesses_total"] and now["xrootd_up"] == 1
+    assert reader.total("xcache_accesses_total") > asked
+    assert {reader.metrics(server)["xrootd_up"] for server in reader.servers(SITE)} == {1.0}
+
+
+@pytest.fixture
+def several(reader: Reader) -> list[str]:
+    found = reader.servers(SITE)
+    assert len(found) > 1, "this scenario needs the input site_cache_servers"
+    return found
+
+
+def test_each_file_is_cached_by_one_server(reader: Reader, several: list[str]) -> None:
+    """However often it is read: what a redirector sends from server to server is fetched and kept by all of them."""
+    for file in (FILE, OTHER, THIRD):
+        reader.forget(SITE, file)
+        for _ in range(2 * len(several)):
+            assert reader.read(SITE, file).code == 0
+        assert len(reader.holders(file)) == 1
+
+
+def test_listings_through_a_redirector_end(reader: Reader, several: list[str]) -> None:
+    """A cache answers for no folder of which it has files: an error, and no endless wait; by https each server lists it."""
+    begin = time.monotonic()
+    done = reader.run(f"timeout {ERROR_WITHIN:.0f} xrdfs roots://{SITE}.{reader.domain}:1094 ls /store/samples")
+    assert (done.code, FILE in done.stdout) in ((0, True), (54, False)), done.stderr
+    print(f"\n  a listing through the redirector: exit code {done.code} after {time.monotonic() - begin:.1f} s")
+    for server in several:
+        url = f"https://{server}.{SITE}-servers.{reader.domain}:8443/store/samples/"
+        listed = reader.run(f'curl -s -m 30 --cacert /ca/ca.pem -H "Authorization: Bearer $(cat {TOKEN})" {url}')
+        assert FILE in listed.stdout and OTHER in listed.stdout, listed.stdout + listed.stderr
+
+
+def test_a_server_dies_and_the_other_goes_on(reader: Reader, several: list[str], platform: Platform) -> None:
+    """Reads of what the dead one had go on by another one, a wrong name is told soon, and the dead one joins again."""
+    assert reader.read(SITE, FILE).code == 0
+    last = several[-1]
+    assert {reader.metrics(server).get("xrootd_up") for server in several} == {1.0}, "metrics tell of each server"
+    platform.kubectl("-n", platform.namespace, "scale", f"statefulset/{SITE}", f"--replicas={len(several) - 1}")
+    try:
+        platform.kubectl("-n", platform.namespace, "wait", f"pod/{last}", "--for=delete", "--timeout=60s")
+        assert reader.metrics(last) == {}
+        for file in (FILE, OTHER, THIRD):
+            begin = time.monotonic()
+            done = reader.read(SITE, file)
+            assert done.code == 0, done.stderr
+            print(f"\n  {file} without {last}: {time.monotonic() - begin:.2f} s", end="")
+        for what in ("a name that is not there", "the same again"):
+            begin = time.monotonic()
+            assert reader.read(SITE, "not-there.root").code not in (0, 124), "an error, and no endless wait"
+            print(f"\n  {what}: an error after {time.monotonic() - begin:.1f} s", end="")
+    finally:
+        platform.kubectl("-n", platform.namespace, "scale", f"statefulset/{SITE}", f"--replicas={len(several)}")
+        platform.kubectl("-n", platform.namespace, "rollout", "status", f"statefulset/{SITE}", "--timeout=180s")
+    begin = time.monotonic()
+    while (up := reader.metrics(last).get("xrootd_up")) != 1:
+        assert time.monotonic() - begin < BACK, f"{last} has xrootd_up {up}"
+        time.sleep(1)
+    assert reader.read(SITE, FILE).code == 0
 
 
 def test_a_level_dies_and_comes_back(reader: Reader, platform: Platform) -> None:
     reader.forget(SITE, OTHER)
     assert reader.read(SITE, FILE).code == 0
-    fallback = source(reader, ORIGIN) in reader.metrics()
+    fallback = source(reader, ORIGIN) in reader.metrics(reader.servers(SITE)[0])
     claims = platform.objects("statefulsets")
     (servers,) = (one["spec"]["replicas"] for one in claims if one["metadata"]["name"] == NATIONAL)
     platform.kubectl("-n", platform.namespace, "scale", f"statefulset/{NATIONAL}", "--replicas=0")

@@ -183,6 +183,7 @@ def test_sizes_of_a_cache() -> None:
         "pfc.prefetch 0",
         "pfc.diskusage 0.98 0.99 files 2929687k 3417968k 3906250k purgeinterval 60",
         "pfc.purgelib /usr/lib/cantiere/purge_watermark.so 3000000000",
+        "pfc.diskusage 0.98 0.99",
         "pfc.trace info",
     ]
     assert not [line for line in rendered("etc/xrootd/xrootd.cfg.j2", ORIGIN, CHAIN).splitlines() if line.startswith(("pfc.", "pss."))]

@@ -90,6 +90,7 @@ def test_a_cache() -> None:
         "pss.origin redirector.storage.internal:1094",
         "pfc.diskusage 0.98 0.99 files 5859375k 6835937k 7812500k purgeinterval 60",
         "pfc.purgelib /usr/lib/cantiere/purge_watermark.so 6000000000",
+        "pfc.diskusage 0.98 0.99",
     ]
     units = made(CACHE, "/usr/lib/cantiere/purge_watermark.so")["units"]
     assert [unit["name"] for unit in units] == ["xrootd@cantiere.service", "cantiere-xrootd-proxy.timer"]

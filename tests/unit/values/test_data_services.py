@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cantiere import pki
+from cantiere.services import monitoring
 from cantiere.services import xrootd as services
 from cantiere.values import xrootd
 from cantiere.values.model import Context, Release
@@ -117,6 +118,17 @@ def test_sample_data_come_from_their_image(tmp_path: Path) -> None:
     assert "samples" not in found["origin"].values and found["origin"].images == ("xrootd",)
 
 
+def test_prometheus_reads_the_metrics_where_there_is_one(tmp_path: Path) -> None:
+    _, found = compiled(tmp_path)
+    assert "metricsFrom" not in found["site"].values["networkPolicy"]
+    where = context(*nodes(tmp_path, LEVELS | {"watch": {"type": monitoring.TYPE}}))
+    (release,) = xrootd.releases(where.facility.node("site"), where)
+    inside, prometheus = release.values["networkPolicy"]["metricsFrom"]
+    assert inside == {"podSelector": {}}
+    assert prometheus["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    assert ("monitoring", xrootd.METRICS_PORT) in {(link.source_namespace, link.port) for link in release.links}
+
+
 def test_values_are_plain_and_the_image_reads_them(tmp_path: Path) -> None:
     _, found = compiled(tmp_path, national={"servers": 2})
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -132,4 +144,6 @@ def test_values_are_plain_and_the_image_reads_them(tmp_path: Path) -> None:
     told = found["national"].values
     text = template.render(**told["redirector"]["settings"], role="redirector")
     assert f"cms.allow host *.national-servers.{DOMAIN}" in text.splitlines()
-    assert "xrd.port 1213" in text.splitlines()
+    assert {"xrd.port 1213", "cms.sched affinity strict"} <= set(text.splitlines()), "each member caches a part of the files"
+    (delay,) = (line.split() for line in text.splitlines() if line.startswith("cms.delay"))
+    assert int(delay[delay.index("drop") + 1]) <= 10, "nobody waits for minutes for a member that is away"

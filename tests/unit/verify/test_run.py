@@ -74,6 +74,17 @@ def broken(session: Session) -> str:
     raise ConnectionError("no route")
 
 
+def test_a_cache_of_several_servers_is_asked_at_each() -> None:
+    """By https: a redirector has the root protocol alone."""
+    alone = target(parts=Parts(caches=("site",)))
+    assert [alone.https("site", server) for server in alone.servers("site")] == ["https://site.here.internal:8443/store"]
+    several = target(parts=Parts(caches=("site",), servers={"site": ("site-0", "site-1")}))
+    assert [several.https("site", server) for server in several.servers("site")] == [
+        "https://site-0.site-servers.here.internal:8443/store",
+        "https://site-1.site-servers.here.internal:8443/store",
+    ]
+
+
 def outcomes(*tried: Step, parts: Parts = LEAST) -> dict[str, Result]:
     return {result.name: result for result in run(target(parts=parts), lambda result: None, tried)}
 
