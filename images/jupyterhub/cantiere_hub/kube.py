@@ -20,6 +20,8 @@ LAUNCH = Path(__file__).with_name("launch.sh").read_text(encoding="utf-8")
 
 
 REFUSAL_SECONDS = 1.0
+STOP_SECONDS = {False: 1, True: 20}
+"""Whether a server makes pods, to how long it has to end them when it is stopped."""
 UNAVAILABLE = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 """Why a container waits whose image cannot be had; the first of them after a second attempt."""
 
@@ -90,6 +92,7 @@ def apply(spawner: NotebookPodSpawner, options: Mapping[str, Any]) -> None:
     stack = {form.STACK: offer.stacks[choice.stack]} if choice.stack else {}
     computes = form.computing(choice, offer, spawner.settings)
     spawner.service_account = computes["account"]
+    spawner.delete_grace_period = STOP_SECONDS[bool(computes["account"])]
     spawner.extra_labels = {**spawner.usual_labels, **computes["labels"]}
     spawner.environment = {**spawner.usual_environment, **computes["environment"], **stack}
 

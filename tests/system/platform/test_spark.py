@@ -80,14 +80,15 @@ class Computation:
         return next(image for image in self.user.spawn_form().choices["image"] if "/spark:" in image)
 
     def pods(self) -> list[dict[str, Any]]:
+        """Those that have not ended."""
         found: list[dict[str, Any]] = json.loads(self.platform.kubectl("-n", self.space, "get", "pods", "-o", "json"))["items"]
-        return found
+        return [pod for pod in found if pod["status"]["phase"] not in ("Succeeded", "Failed")]
 
     def names(self) -> set[str]:
         return {pod["metadata"]["name"] for pod in self.pods()}
 
     def wait_until_gone(self) -> float:
-        """Seconds until no pod is left."""
+        """Seconds until no executor is left."""
         begin = time.monotonic()
         while left := self.names():
             assert time.monotonic() - begin < GONE_SECONDS, f"{left} are still there"
