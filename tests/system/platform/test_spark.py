@@ -38,12 +38,16 @@ def hosts():
 READ = f"""
 import os
 from cantiere_notebook import with_token
+def events(name):
+    import uproot
+    url = f"{{os.environ['CANTIERE_SITE_CACHE']}}//store/samples/{{name}}"
+    return uproot.open({{url: "{TREE}"}}, handler=uproot.source.xrootd.XRootDSource, use_threads=False, timeout=120)
 def muons(batches):
-    import pandas, uproot
+    import pandas
     for batch in batches:
         for name in batch["file"]:
-            with uproot.open(f"{{os.environ['CANTIERE_SITE_CACHE']}}//store/samples/{{name}}") as file:
-                yield pandas.DataFrame({{"muons": file["{TREE}"]["{BRANCH}"].array(library="np").astype("int64")}})
+            with events(name) as tree:
+                yield pandas.DataFrame({{"muons": tree["{BRANCH}"].array(library="np").astype("int64")}})
 def histogram():
     files = spark.createDataFrame([("{FILE}",), ("{FILE}",)], "file string").repartition(2)
     table = files.mapInPandas(with_token(muons), "muons long").groupBy("muons").count().orderBy("muons")
@@ -141,9 +145,9 @@ def test_executors_read_through_the_cache_with_the_user_s_token(kernel: Kernel) 
     kernel.run(READ)
     begin = time.monotonic()
     found = kernel.call("histogram()", SESSION_SECONDS)
-    kernel.run(f"import uproot\nhere = uproot.open(f\"{{os.environ['CANTIERE_SITE_CACHE']}}//store/samples/{FILE}\")['{TREE}'].num_entries")
+    expected = kernel.call(f"events({FILE!r}).num_entries", SESSION_SECONDS)
     print(f"\n  a DataFrame of {sum(count for _, count in found)} events of the cache: {time.monotonic() - begin:.1f} s")
-    assert sum(count for _, count in found) == 2 * kernel.call("here") > 0
+    assert sum(count for _, count in found) == 2 * expected > 0
 
 
 def test_the_account_makes_pods_there_and_nothing_else(computation: Computation, kernel: Kernel) -> None:
