@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from cantiere_notebook import agent, tokens
+from cantiere_notebook import agent, computing, spark, tokens
 from cantiere_notebook.trust import trust
 
 FIRST_TOKEN_SECONDS = 20.0
@@ -33,6 +33,18 @@ def first_token() -> None:
             time.sleep(1)
 
 
+def compute() -> None:
+    """Have Spark find its executors' place, in a notebook that may make pods; what an earlier one left there goes."""
+    if not computing.namespace():
+        return
+    try:
+        computing.tidy()
+    except OSError as error:
+        print(f"pods of an earlier notebook may still be there: {error}", file=sys.stderr, flush=True)
+    if "SPARK_HOME" in os.environ:
+        spark.prepare(Path(os.environ["BEARER_TOKEN_FILE"]).parent / "spark")
+
+
 def main() -> None:
     """Replace this process by ``jupyterhub-singleuser`` with the arguments given; the keeper runs beside it."""
     binaries = Path(sys.executable).parent
@@ -40,5 +52,6 @@ def main() -> None:
     trust()
     agent.introduce()
     first_token()
+    compute()
     subprocess.Popen([sys.executable, "-m", "cantiere_notebook.keeper"])
     os.execv(binaries / "jupyterhub-singleuser", ["jupyterhub-singleuser", *sys.argv[1:]])

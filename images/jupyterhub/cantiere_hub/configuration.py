@@ -9,7 +9,7 @@ from typing import Any
 
 from cantiere_hub import discovery
 from cantiere_hub.authenticator import FacilityAuthenticator, groups
-from cantiere_hub.form import Limits, Profile
+from cantiere_hub.form import Limits, Profile, image_groups
 from cantiere_hub.handlers import SCOPE, TokenHandler
 
 
@@ -79,4 +79,5 @@ def limits(settings: Mapping[str, Any]) -> Limits:
             for item in settings.get("profiles", ())
         ),
         stacks={item["title"]: item["script"] for item in settings.get("stacks", ())},
+        image_groups=image_groups(settings),
     )

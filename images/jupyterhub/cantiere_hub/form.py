@@ -61,6 +61,8 @@ class Limits:
         Sizes by name, beside those that users put together themselves.
     stacks:
         Title of a software stack to the script that sets its environment up.
+    image_groups:
+        Image to the groups whose members alone may have it.
     """
 
     images: Mapping[str, str]
@@ -70,6 +72,7 @@ class Limits:
     max_gpus: int
     profiles: tuple[Profile, ...] = ()
     stacks: Mapping[str, str] = field(default_factory=dict)
+    image_groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def max_gib(self) -> float:
@@ -77,9 +80,17 @@ class Limits:
         return math.floor(self.max_memory / GIB * 10) / 10
 
     def of(self, groups: Iterable[str]) -> Limits:
-        """The same for a member of these groups: without the profiles that are others'."""
+        """The same for a member of these groups: without the images and profiles that are others'."""
         known = set(groups)
-        return replace(self, profiles=tuple(item for item in self.profiles if not item.groups or known & set(item.groups)))
+
+        def free(wanted: Iterable[str]) -> bool:
+            return not wanted or not known.isdisjoint(wanted)
+
+        return replace(
+            self,
+            images={image: title for image, title in self.images.items() if free(self.image_groups.get(image, ()))},
+            profiles=tuple(item for item in self.profiles if free(item.groups)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +179,33 @@ def placement(choice: Choice, settings: Mapping[str, Any]) -> Mapping[str, Any]:
             return dict(profile["placement"])
     nowhere = {"gpu": "", "node_selector": {}, "tolerations": []}
     return dict(settings["gpu_placement"]) if choice.gpus else nowhere
+
+
+def image_groups(settings: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Images for computations to the groups whose members alone may have them, where the hub's settings name such groups."""
+    told = settings.get("computing", {"images": (), "groups": ()})
+    return {image: frozenset(told["groups"]) for image in told["images"] if told["groups"]}
+
+
+def computing(choice: Choice, limits: Limits, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a server gets to make pods with, where its image is one for that; an image that was typed in counts if it is on the list too.
+
+    Parameters
+    ----------
+    choice, limits:
+        What the user chose, and from what.
+    settings:
+        The hub's: ``computing``, where users may.
+
+    Returns
+    -------
+    dict
+        ``account`` (a service account or None), ``labels`` of the pod and its ``environment``.
+    """
+    told = settings.get("computing", {"images": ()})
+    if choice.image in told["images"] and choice.image in limits.images:
+        return {name: told[name] for name in ("account", "labels", "environment")}
+    return {"account": None, "labels": {}, "environment": {}}
 
 
 def usual(limits: Limits) -> float:

@@ -20,6 +20,8 @@ LAUNCH = Path(__file__).with_name("launch.sh").read_text(encoding="utf-8")
 
 
 REFUSAL_SECONDS = 1.0
+STOP_SECONDS = {False: 1, True: 20}
+"""Whether a server makes pods, to how long it has to end them when it is stopped."""
 UNAVAILABLE = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 """Why a container waits whose image cannot be had; the first of them after a second attempt."""
 
@@ -36,12 +38,13 @@ class NotebookPodSpawner(KubeSpawner):
     """KubeSpawner whose options are held to the facility's limits.
 
     ``limits`` and ``settings`` are set for the class, once, by :func:`configure`; so is what every pod has beside its user's choice:
-    ``usual_environment``, ``usual_tolerations`` and ``usual_selector``.
+    ``usual_environment``, ``usual_labels``, ``usual_tolerations`` and ``usual_selector``.
     """
 
     limits: form.Limits
     settings: Mapping[str, Any]
     usual_environment: Mapping[str, str]
+    usual_labels: Mapping[str, str]
     usual_tolerations: tuple[Mapping[str, Any], ...]
     usual_selector: Mapping[str, str]
 
@@ -87,7 +90,11 @@ def apply(spawner: NotebookPodSpawner, options: Mapping[str, Any]) -> None:
     spawner.node_selector = {**spawner.usual_selector, **place["node_selector"]}
     spawner.tolerations = [*spawner.usual_tolerations, *place["tolerations"]]
     stack = {form.STACK: offer.stacks[choice.stack]} if choice.stack else {}
-    spawner.environment = {**spawner.usual_environment, **stack}
+    computes = form.computing(choice, offer, spawner.settings)
+    spawner.service_account = computes["account"]
+    spawner.delete_grace_period = STOP_SECONDS[bool(computes["account"])]
+    spawner.extra_labels = {**spawner.usual_labels, **computes["labels"]}
+    spawner.environment = {**spawner.usual_environment, **computes["environment"], **stack}
 
 
 def configure(c: Any) -> None:
@@ -111,6 +118,7 @@ def configure(c: Any) -> None:
         "CANTIERE_CA": (SECRETS / "ca.pem").read_text(),
         "HOME": offer["home"],
     }
+    NotebookPodSpawner.usual_labels = dict(c.KubeSpawner.get("extra_labels", {}))
     NotebookPodSpawner.usual_tolerations = tuple(c.KubeSpawner.get("tolerations", ()))
     NotebookPodSpawner.usual_selector = dict(c.KubeSpawner.get("node_selector", {}))
     c.Spawner.options_form = lambda spawner: form.page(spawner.offer())

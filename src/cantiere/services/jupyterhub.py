@@ -42,6 +42,8 @@ REGISTRY_IMAGE = (
 for everybody, unless they are on the list."""
 
 LISTED_IMAGE = r"[a-z0-9]+([._-][a-z0-9]+)*"
+IMAGE = f"{LISTED_IMAGE}|{REGISTRY_IMAGE}|localhost/[^\\s@]+:[^\\s/]+"
+"""What the template may list: a name of ``artifacts.yaml``, or a reference in full."""
 
 
 def guard(node: Node) -> str:
@@ -224,7 +226,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
             f"{path}.images",
         )
         for item in node.properties["images"]
-        if not re.fullmatch(f"{LISTED_IMAGE}|{REGISTRY_IMAGE}|localhost/[^\\s@]+:[^\\s/]+", item["image"])
+        if not re.fullmatch(IMAGE, item["image"])
     ]
     problems += [
         Problem(

@@ -10,6 +10,7 @@ from cantiere.model import Facility, Node
 from cantiere.values import (
     autoscaling,
     certificates,
+    computing,
     cvmfs,
     dask,
     dns,
@@ -69,6 +70,7 @@ COMPILERS: Mapping[str, Compiler] = {
     iam.TYPE: Compiler(iam.releases),
     jupyterhub.TYPE: Compiler(jupyterhub.releases),
     **{name: Compiler(xrootd.releases, xrootd.check) for name in xrootd.TYPES},
+    computing.TYPE: Compiler(computing.releases, computing.check),
     dask.GATEWAY: Compiler(dask.gateway, dask.check_gateway),
     dask.OPERATOR: Compiler(dask.operator),
     generic.TYPE: Compiler(generic.releases, generic.check),

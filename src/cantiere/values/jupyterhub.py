@@ -12,7 +12,7 @@ from typing import Any
 from cantiere.model import Node, SecretFile
 from cantiere.services import iam, jupyterhub
 from cantiere.services.facts import CA
-from cantiere.values import cvmfs, dask, notebooks, storage
+from cantiere.values import computing, cvmfs, dask, notebooks, storage
 from cantiere.values.addons import resources
 from cantiere.values.ingress import needs as ingress_needs
 from cantiere.values.model import Context, Release, SecretObject
@@ -33,7 +33,6 @@ PROXY_ACCOUNT = 65534
 
 CULL_EVERY = 600
 START_TIMEOUT = 600
-API_PORTS = (443, 6443)
 METADATA_SERVER = "169.254.169.254"
 
 DNS_ONLY: Mapping[str, bool] = {
@@ -73,7 +72,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
         values=values(node, context),
         node=node.name,
         needs=waits,
-        images=own_images(context, "jupyterhub", *(item["image"] for item in node.properties["images"])),
+        images=own_images(context, "jupyterhub", *_listed(node, context).values()),
         secrets=_secrets(node, context),
         links=notebooks.links(node, context),
         timeout=900,
@@ -93,16 +92,18 @@ def settings(node: Node, context: Context) -> dict[str, Any]:
     -------
     dict
         As on one machine, without what only a container engine needs; beside it ``profiles`` with their ``placement``,
-        ``gpu_placement`` of servers with GPUs that follow no profile, ``reserved_cpus``, and ``service_scopes`` of users where there
-        are services behind the hub's log-in.
+        ``gpu_placement`` of servers with GPUs that follow no profile, ``reserved_cpus``, ``service_scopes`` of users where there are
+        services behind the hub's log-in, and :func:`cantiere.values.computing.settings`.
     """
     services = context.services
     gateways = notebooks.gateways(node, context)
     return {
         **jupyterhub.login(node, services),
+        "titles": list(_listed(node, context)),
         **({"service_scopes": [f"access:services!service={dask.SERVICE}"]} if gateways else {}),
+        **computing.settings(node, context),
         "notebooks": {
-            "images": [context.image_reference(item["image"]) for item in node.properties["images"]],
+            "images": [context.image_reference(image) for image in _listed(node, context).values()],
             **jupyterhub.offer(node),
             "home": jupyterhub.HOME,
         },
@@ -166,7 +167,7 @@ def _hub(node: Node, context: Context) -> dict[str, Any]:
             "enabled": True,
             "ingress": [_from(notebooks.gateway_labels(gateway, "gateway")) for gateway in gateways],
             "egressAllowRules": {**DNS_ONLY, "nonPrivateIPs": public},
-            "egress": [*(way.rule() for way in notebooks.login_ways(node, context)), _api(context), *_outside(node, context)],
+            "egress": [*(way.rule() for way in notebooks.login_ways(node, context)), notebooks.api_rule(context), *_outside(node, context)],
         },
     }
 
@@ -327,17 +328,14 @@ def _software(node: Node, context: Context) -> tuple[str, ...]:
 
 def _images(node: Node, context: Context) -> dict[str, Any]:
     """The listed images after the first one, which the chart pulls by itself."""
-    return {f"image-{number}": _split(context, item["image"]) for number, item in enumerate(node.properties["images"]) if number}
+    return {f"image-{number}": _split(context, image) for number, image in enumerate(_listed(node, context).values()) if number}
 
 
-def _api(context: Context) -> dict[str, Any]:
-    """To the API server, whose address behind its Service only the cluster knows: any address that is no pod's."""
-    port = context.cluster.api_address.rpartition(":")[2]
-    ports = sorted({*API_PORTS, *([int(port)] if port.isdecimal() else [])})
-    return {
-        "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [context.cluster.pod_subnet]}}],
-        "ports": [{"protocol": "TCP", "port": port} for port in ports],
-    }
+def _listed(node: Node, context: Context) -> dict[str, str]:
+    """Title to image of the spawn page's list: the hub's own, then those whose notebooks may compute in pods of their own."""
+    known = {item["title"]: str(item["image"]) for item in node.properties["images"]}
+    more = {title: image for title, image in computing.images(node, context).items() if image not in known.values()}
+    return known | more
 
 
 def _outside(node: Node, context: Context) -> list[dict[str, Any]]:

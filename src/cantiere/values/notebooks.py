@@ -27,6 +27,7 @@ LARGE_CPUS = 8
 LARGE = "Large memory with a GPU"
 
 CACHE_PORTS = (xrootd.ROOT_PORT, 8443)
+API_PORTS = (443, 6443)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +99,34 @@ def placement(node: Node, context: Context, cpus: int = 1, memory: int = 0, gpus
 
 def ways(node: Node, context: Context) -> tuple[Way, ...]:
     """What notebooks reach in the facility, by what the hub's node requires."""
-    found = []
-    facility = context.facility
-    if queue := node.target("queue"):
-        found.append(Way(_instance(queue), (htcondor.PORT,), "notebooks submit jobs"))
-    found += [Way(_instance(cache), CACHE_PORTS, "notebooks read data") for cache in node.requirements.get("cache", ())]
-    for name in node.requirements.get("store", ()):
-        driver = minio.driver(facility.node(name))
-        if driver != minio.EXTERNAL:
-            labels = {"release": name} if driver == minio.MINIO else _instance(name)
-            found.append(Way(labels, (minio.PORT,), "notebooks use the object store"))
+    queue = node.target("queue")
+    found = [Way(_instance(queue), (htcondor.PORT,), "notebooks submit jobs")] if queue else []
+    found += data_ways(node, context)
     found += [
         Way(gateway_labels(gateway, "traefik"), (dask.PROXY_PORT,), "notebooks use Dask clusters") for gateway in gateways(node, context)
     ]
     return (*found, *login_ways(node, context))
+
+
+def data_ways(node: Node, context: Context) -> tuple[Way, ...]:
+    """Where their data are: the caches, and the stores of the facility's own cluster."""
+    found = [Way(_instance(cache), CACHE_PORTS, "notebooks read data") for cache in node.requirements.get("cache", ())]
+    for name in node.requirements.get("store", ()):
+        driver = minio.driver(context.facility.node(name))
+        if driver != minio.EXTERNAL:
+            labels = {"release": name} if driver == minio.MINIO else _instance(name)
+            found.append(Way(labels, (minio.PORT,), "notebooks use the object store"))
+    return tuple(found)
+
+
+def api_rule(context: Context) -> dict[str, Any]:
+    """Egress to the API server, whose address behind its Service only the cluster knows: any address that is no pod's."""
+    port = context.cluster.api_address.rpartition(":")[2]
+    ports = sorted({*API_PORTS, *([int(port)] if port.isdecimal() else [])})
+    return {
+        "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [context.cluster.pod_subnet]}}],
+        "ports": [{"protocol": "TCP", "port": port} for port in ports],
+    }
 
 
 def gateways(node: Node, context: Context) -> tuple[Node, ...]:
