@@ -80,11 +80,6 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
     return (extras, hub)
 
 
-def api_address(node: Node, context: Context) -> str:
-    """The hub's REST interface, for services in the cluster."""
-    return f"http://{context.services.fqdn(f'{node.name}-hub')}:{dask.HUB_PORT}/hub/api"
-
-
 def settings(node: Node, context: Context) -> dict[str, Any]:
     """What the hub is told in :data:`SETTINGS_FILE`.
 
