@@ -7,7 +7,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Container, Facility, Mount, Node, Port, Probe, Secret, SecretFile
-from cantiere.services import htcondor, iam, minio, xrootd
+from cantiere.services import dask, htcondor, iam, minio, xrootd
 from cantiere.services.facts import Facts
 
 TYPE = "cantiere.nodes.JupyterHub"
@@ -149,6 +149,7 @@ def environment(node: Node, facts: Facts) -> dict[str, str]:
         found |= htcondor.client_settings(pool, facts, BUNDLE)
         found["CANTIERE_POOL_COLLECTOR"] = htcondor.collector_address(pool, facts)
         found["CANTIERE_POOL_SCHEDD"] = htcondor.schedd_name(pool, facts)
+        found |= dask.environment()
     if cache := node.target("cache"):
         found["CANTIERE_SITE_CACHE"] = xrootd.url(facts.facility.node(cache), facts)
     if name := node.target("store"):

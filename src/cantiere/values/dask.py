@@ -36,6 +36,11 @@ def address(node: Node, context: Context) -> str:
     return f"http://traefik-{node.name}.{context.services.domain}{PREFIX}"
 
 
+def hub_api(hub: str, context: Context) -> str:
+    """The REST interface of the hub with this name, for services in the cluster: the chart's Service of the hub is ``<name>-hub``."""
+    return f"http://{context.services.fqdn(f'{hub}-hub')}:{HUB_PORT}/hub/api"
+
+
 def gateway(node: Node, context: Context) -> tuple[Release, ...]:
     """Dask Gateway by its chart 2026.3.0.
 
@@ -61,7 +66,7 @@ def gateway(node: Node, context: Context) -> tuple[Release, ...]:
                 "jupyterhub": {
                     "apiTokenFromSecretName": f"{name}-hub",
                     "apiTokenFromSecretKey": "api-token",
-                    "apiUrl": f"http://hub.{context.services.domain}:{HUB_PORT}/hub/api",
+                    "apiUrl": hub_api(hub, context),
                     "jupyterhubServiceName": SERVICE,
                 },
             },

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, SecretFile
-from cantiere.services import htcondor, iam, monitoring, xrootd
+from cantiere.services import dask, htcondor, iam, monitoring, xrootd
 from cantiere.services.facts import CA, IAM_PORT
 from cantiere.services.htcondor_pod import Pod
 from cantiere.values import iam as iam_values
@@ -124,6 +124,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
             "clients": [_peer(NOTEBOOKS), _peer(EXPORTER)],
             "issuers": _issuers(node, context),
             "jobs": _jobs(node, context),
+            "listeners": _listeners(node, context),
         },
     }
     secrets = [SecretObject(container.name, container.secrets) for container in (head, access)]
@@ -274,11 +275,20 @@ def _jobs(node: Node, context: Context) -> list[dict[str, Any]]:
     """What jobs may connect to: data, what notebooks that send them use, those notebooks (Dask), and the world outside of the cluster."""
     ways = [notebooks.Way(xrootd_values.pod_labels(name), DATA_PORTS, "jobs read data") for name in node.requirements.get("cache", ())]
     ways += [way for hub in _hubs(node, context) for way in notebooks.ways(hub, context) if way.ports != (htcondor.PORT,)]
-    rules = [_egress(NOTEBOOKS), *(way.rule() for way in ways)]
+    rules = [*([_egress(NOTEBOOKS, dask.SCHEDULER_PORT)] if _hubs(node, context) else []), *(way.rule() for way in ways)]
     if node.properties.get("jobs_reach_outside", True):
         inside = [context.cluster.pod_subnet, context.cluster.service_subnet]
         rules.append({"to": [{"ipBlock": {"cidr": WORLD, "except": inside}}]})
     return [rule for place, rule in enumerate(rules) if rule not in rules[:place]]
+
+
+def _listeners(node: Node, context: Context) -> list[dict[str, Any]]:
+    """Who connects to jobs: Dask workers give their results to each other and to the notebook that sent them."""
+    if not _hubs(node, context):
+        return []
+    first, last = dask.WORKER_PORTS
+    peers = [_peer(NOTEBOOKS), _peer(pod_labels(node.name, "execute-point"))]
+    return [{"from": peers, "ports": [{"port": first, "endPort": last, "protocol": "TCP"}]}]
 
 
 def _hubs(node: Node, context: Context) -> list[Node]:
@@ -309,4 +319,5 @@ def _links(node: Node, context: Context) -> tuple[Link, ...]:
     ]
     if _hubs(node, context):
         links += [inner(NOTEBOOKS, target, "notebooks submit jobs") for target in ("central-manager", "access-point")]
+        links += [Link(workers, workers, port, "Dask workers share their results", here, here) for port in dask.WORKER_PORTS]
     return tuple(links)

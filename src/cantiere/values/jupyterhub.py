@@ -80,11 +80,6 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
     return (extras, hub)
 
 
-def api_address(node: Node, context: Context) -> str:
-    """The hub's REST interface, for services in the cluster."""
-    return f"http://{context.services.fqdn(f'{node.name}-hub')}:{dask.HUB_PORT}/hub/api"
-
-
 def settings(node: Node, context: Context) -> dict[str, Any]:
     """What the hub is told in :data:`SETTINGS_FILE`.
 
@@ -165,16 +160,16 @@ def _hub(node: Node, context: Context) -> dict[str, Any]:
         "pdb": {"enabled": True, "maxUnavailable": 1, "minAvailable": None},
         "networkPolicy": {
             "enabled": True,
-            "ingress": [_from(notebooks.gateway_labels(gateway, "gateway")) for gateway in gateways],
+            "ingress": [_from(notebooks.gateway_labels(gateway, "gateway"), dask.HUB_PORT) for gateway in gateways],
             "egressAllowRules": {**DNS_ONLY, "nonPrivateIPs": public},
             "egress": [*(way.rule() for way in notebooks.login_ways(node, context)), notebooks.api_rule(context), *_outside(node, context)],
         },
     }
 
 
-def _from(labels: Mapping[str, str]) -> dict[str, Any]:
-    """Lets pods with these labels ask the hub."""
-    return {"from": [{"podSelector": {"matchLabels": dict(labels)}}], "ports": [{"protocol": "TCP", "port": dask.HUB_PORT}]}
+def _from(labels: Mapping[str, str], port: int) -> dict[str, Any]:
+    """Lets pods with these labels connect to a port."""
+    return {"from": [{"podSelector": {"matchLabels": dict(labels)}}], "ports": [{"protocol": "TCP", "port": port}]}
 
 
 def _proxy(node: Node, context: Context) -> dict[str, Any]:
@@ -224,6 +219,7 @@ def _singleuser(node: Node, context: Context) -> dict[str, Any]:
         },
         "networkPolicy": {
             "enabled": True,
+            "ingress": [_from(link.source, link.port) for link in notebooks.dask_link(node, context)],
             "egressAllowRules": {**DNS_ONLY, "nonPrivateIPs": properties["internet"]},
             "egress": [*(way.rule() for way in notebooks.ways(node, context)), *networks, *_outside(node, context)],
         },

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cantiere.model import Node
+from cantiere.services import dask as dask_ports
 from cantiere.services import htcondor, iam, jupyterhub, minio, xrootd
 from cantiere.services.facts import IAM_PORT
 from cantiere.values import dask, s3
@@ -42,18 +43,21 @@ class Way:
         TCP ports of those pods.
     why:
         What it is for.
+    until:
+        Last port of a range that begins with the last of ``ports``; 0 where there is no range.
     """
 
     labels: Mapping[str, str]
     ports: tuple[int, ...]
     why: str
+    until: int = 0
 
     def rule(self) -> dict[str, Any]:
         """The same as an egress rule of a NetworkPolicy."""
-        return {
-            "to": [{"podSelector": {"matchLabels": dict(self.labels)}}],
-            "ports": [{"protocol": "TCP", "port": port} for port in self.ports],
-        }
+        ports: list[dict[str, Any]] = [{"protocol": "TCP", "port": port} for port in self.ports]
+        if self.until:
+            ports[-1]["endPort"] = self.until
+        return {"to": [{"podSelector": {"matchLabels": dict(self.labels)}}], "ports": ports}
 
 
 def profiles(node: Node, context: Context) -> list[dict[str, Any]]:
@@ -99,8 +103,11 @@ def placement(node: Node, context: Context, cpus: int = 1, memory: int = 0, gpus
 
 def ways(node: Node, context: Context) -> tuple[Way, ...]:
     """What notebooks reach in the facility, by what the hub's node requires."""
-    queue = node.target("queue")
-    found = [Way(_instance(queue), (htcondor.PORT,), "notebooks submit jobs")] if queue else []
+    found: list[Way] = []
+    if queue := node.target("queue"):
+        first, last = dask_ports.WORKER_PORTS
+        found.append(Way(_instance(queue), (htcondor.PORT,), "notebooks submit jobs"))
+        found.append(Way(workers(queue), (first,), "Dask workers hand over their results", last))
     found += data_ways(node, context)
     found += [
         Way(gateway_labels(gateway, "traefik"), (dask.PROXY_PORT,), "notebooks use Dask clusters") for gateway in gateways(node, context)
@@ -127,6 +134,18 @@ def api_rule(context: Context) -> dict[str, Any]:
         "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [context.cluster.pod_subnet]}}],
         "ports": [{"protocol": "TCP", "port": port} for port in ports],
     }
+
+
+def workers(queue: str) -> dict[str, str]:
+    """Labels of the pods in which a pool's jobs run."""
+    return {"app.kubernetes.io/name": "htcondor", **_instance(queue), "app.kubernetes.io/component": "execute-point"}
+
+
+def dask_link(node: Node, context: Context) -> tuple[Link, ...]:
+    """From jobs to the Dask scheduler in a notebook, where the hub has a pool."""
+    place, queue = context.namespace, node.target("queue")
+    why = "Dask workers join the scheduler of their notebook"
+    return (Link(workers(queue), pod_labels(node, context), dask_ports.SCHEDULER_PORT, why, place, place),) if queue else ()
 
 
 def gateways(node: Node, context: Context) -> tuple[Node, ...]:
@@ -194,6 +213,7 @@ def links(node: Node, context: Context) -> tuple[Link, ...]:
         *(Link(hub, way.labels, port, way.why, *place) for way in login_ways(node, context) for port in way.ports),
         Link(hub, component(node, "proxy"), 8001, "the hub tells its proxy the way", *place),
         Link(notebook, hub, 8081, "notebooks ask the hub for tokens", *place),
+        *dask_link(node, context),
         Link({}, component(node, "proxy"), 8443 if not context.services.zone else jupyterhub.PORT, "users log in", *place),
     )
 

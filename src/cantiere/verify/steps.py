@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cantiere.verify import steps_analysis, steps_cvmfs, steps_data, steps_isolation, steps_login, steps_pool, steps_tokens
+from cantiere.verify import steps_analysis, steps_cvmfs, steps_dask, steps_data, steps_isolation, steps_login, steps_pool, steps_tokens
 from cantiere.verify.session import Session
 
 
@@ -56,6 +56,13 @@ STEPS = (
     Step("token-renewed", "a renewed token reaches a running job", steps_pool.token_renewed, ("spawn",), POOL),
     # the analysis may be over between two looks of the monitoring; the job before this step ran for longer
     Step("metric", "the slots' metric rose while jobs ran", steps_analysis.metric_rose, ("analysis", "token-renewed"), ("monitoring",)),
+    Step(
+        "dask",
+        "a notebook scales out over the pool with Dask and coffea",
+        steps_dask.scale_out,
+        ("analysis",),
+        (*CACHES, *POOL, "store"),
+    ),
     Step("isolation", "one user's job cannot read another's token or files", steps_isolation.between_jobs, ("spawn",), POOL),
     Step(
         "confined", "the hub cannot reach the machine through its socket", steps_isolation.hub_confined, ("spawn",), ("iam", "hub", "guard")

@@ -68,6 +68,7 @@ def test_users_are_those_of_the_hub(tmp_path: Path) -> None:
     assert secret.files[0].secret == dask.token(node), "the hub is told the same"
     assert told["jupyterhubServiceName"] == "dask-gateway", "else every token of the hub would do"
     assert "apiToken" not in told and "hub" in release.needs
+    assert told["apiUrl"] == "http://hub-hub.facility.svc.cluster.local:8081/hub/api", "the Service of the hub, not of its proxy"
     assert dask.address(node, where) == "http://traefik-dask.facility.svc.cluster.local/services/dask-gateway"
 
 

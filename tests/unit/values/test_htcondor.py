@@ -8,7 +8,7 @@ import pytest
 
 from cantiere.errors import Location
 from cantiere.model import Facility, Node
-from cantiere.services import htcondor, iam
+from cantiere.services import dask, htcondor, iam
 from cantiere.services.facts import Facts
 from cantiere.values import htcondor as pools
 from cantiere.values import monitoring_pool
@@ -112,6 +112,22 @@ def test_jobs_leave_the_cluster_only_where_they_may() -> None:
     (rule,) = outside()
     assert rule["to"][0]["ipBlock"]["except"] == [PLACEHOLDER.pod_subnet, PLACEHOLDER.service_subnet]
     assert outside(jobs_reach_outside=False) == []
+
+
+def test_dask_workers_listen_to_the_notebooks_of_the_pool_and_to_each_other() -> None:
+    hub = Node("hub", iam.HUB_TYPE, {}, {"issuer": ("iam",), "queue": ("pool",)}, Location("t", 1, 1))
+    found = release(pool_node(), hub)
+    (rule,) = found.values["networkPolicy"]["listeners"]
+    workers = pools.pod_labels("pool", "execute-point")
+    assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [pools.NOTEBOOKS, workers]
+    (ports,) = rule["ports"]
+    assert (ports["port"], ports["endPort"]) == dask.WORKER_PORTS
+    assert ports["endPort"] - ports["port"] + 1 >= 256, "cpus_per_worker may be as many"
+    open_to = found.values["networkPolicy"]["jobs"]
+    assert {"to": rule["from"][1:], "ports": rule["ports"]} in open_to, "a worker asks another for its results"
+    assert {"to": rule["from"][:1], "ports": [{"port": dask.SCHEDULER_PORT, "protocol": "TCP"}]} in open_to
+    assert {link.port for link in found.links if link.source == link.target == workers} == set(dask.WORKER_PORTS)
+    assert release(pool_node()).values["networkPolicy"]["listeners"] == []
 
 
 @pytest.mark.parametrize(

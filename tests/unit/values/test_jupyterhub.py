@@ -18,6 +18,7 @@ from cantiere.services import iam
 from cantiere.services.facts import Facts
 from cantiere.tosca.compile import load
 from cantiere.values import cvmfs, dask, jupyterhub, notebooks
+from cantiere.values import htcondor as pools
 from cantiere.values.model import PLACEHOLDER, ClusterFacts, Context, NodePool, Release
 from support.charts import own, upstream
 from support.tree import REPOSITORY
@@ -180,7 +181,8 @@ def targets(policy: Mapping[str, Any]) -> set[tuple[str, int]]:
 
 def test_notebooks_reach_what_the_hub_requires_and_nothing_else() -> None:
     policy = releases(CASES["small"])[1].values["singleuser"]["networkPolicy"]
-    assert targets(policy) == {("pool", 9618), ("site-cache", 1094), ("site-cache", 8443), ("store", 9000), ("iam", 8443)}
+    services = {("pool", 9618), ("site-cache", 1094), ("site-cache", 8443), ("store", 9000), ("iam", 8443)}
+    assert targets(policy) == services | {("execute-point", 8800)}
     rules = policy["egressAllowRules"]
     assert {name for name, allowed in rules.items() if allowed} == {"dnsPortsKubeSystemNamespace", "nonPrivateIPs"}
     bare = without(CASES["small"], "queue", "cache", "store")
@@ -188,6 +190,14 @@ def test_notebooks_reach_what_the_hub_requires_and_nothing_else() -> None:
     closed = releases(context(internet=False, allowed_networks=["10.20.0.0/16"]))[1].values["singleuser"]["networkPolicy"]
     assert not closed["egressAllowRules"]["nonPrivateIPs"]
     assert ("10.20.0.0/16", 0) in targets(closed)
+
+
+def test_jobs_of_the_pool_reach_the_dask_scheduler_of_a_notebook() -> None:
+    (rule,) = releases(CASES["small"])[1].values["singleuser"]["networkPolicy"]["ingress"]
+    (peer,) = rule["from"]
+    assert peer["podSelector"]["matchLabels"] == pools.pod_labels("pool", "execute-point")
+    assert [port["port"] for port in rule["ports"]] == [8786]
+    assert releases(without(CASES["small"], "queue"))[1].values["singleuser"]["networkPolicy"]["ingress"] == []
 
 
 def test_every_declared_link_has_its_rule() -> None:
