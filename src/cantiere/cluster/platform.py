@@ -140,7 +140,7 @@ class Cluster:
         """What is known of the cluster: what it says itself, what the site says, and what the template will add to it."""
         from cantiere.values.declared import declared
 
-        seen = looking.observe(api, self.given()) if api else looking.expected(self.given())
+        seen = looking.observe(api, self.given(), namespaced=self.namespaced) if api else looking.expected(self.given())
         self._known["seen"] = seen
         return declared(seen, self.facility)
 

@@ -333,9 +333,10 @@ def _images(node: Node, context: Context) -> dict[str, Any]:
 def _api(context: Context) -> dict[str, Any]:
     """To the API server, whose address behind its Service only the cluster knows: any address that is no pod's."""
     port = context.cluster.api_address.rpartition(":")[2]
+    pods = {"except": [context.cluster.pod_subnet]} if context.cluster.pod_subnet else {}
     ports = sorted({*API_PORTS, *([int(port)] if port.isdecimal() else [])})
     return {
-        "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [context.cluster.pod_subnet]}}],
+        "to": [{"ipBlock": {"cidr": "0.0.0.0/0", **pods}}],
         "ports": [{"protocol": "TCP", "port": port} for port in ports],
     }
 
