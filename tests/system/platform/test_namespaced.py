@@ -94,8 +94,8 @@ def test_rights_that_end_with_a_namespace(platform: Platform, tenant: Tenant) ->
     before, given = platform.pods(), inside(platform, GIVEN)
     refused = platform.cantiere.run("up", *tenant.site, *INPUTS, code=None)
     assert refused.returncode, "an ordinary user has brought the whole facility"
-    assert "monitoring goes to namespace monitoring, and the site has rights in tenant alone" in refused.stderr
-    assert "hub needs rights in namespace tenant that the kubeconfig's user has not: create, patch, delete roles" in refused.stderr
+    assert f"monitoring goes to namespace monitoring, and the site has rights in {SPACE} alone" in refused.stderr
+    assert f"hub needs rights in namespace {SPACE} that the kubeconfig's user has not: create, patch, delete roles" in refused.stderr
     assert refused.stderr.count("remedy:") == refused.stderr.count("error:")
     assert inside(platform, MADE) == set(), "something was touched although the preflight refused"
 
