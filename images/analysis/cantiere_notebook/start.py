@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from cantiere_notebook import agent, tokens
+from cantiere_notebook import agent, extensions, tokens
 from cantiere_notebook.trust import trust
 
 FIRST_TOKEN_SECONDS = 20.0
@@ -39,6 +39,7 @@ def main() -> None:
     os.environ["PATH"] = f"{binaries}:{os.environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
     trust()
     agent.introduce()
+    extensions.settle()
     first_token()
     subprocess.Popen([sys.executable, "-m", "cantiere_notebook.keeper"])
     os.execv(binaries / "jupyterhub-singleuser", ["jupyterhub-singleuser", *sys.argv[1:]])
