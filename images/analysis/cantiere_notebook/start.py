@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from cantiere_notebook import agent, computing, spark, tokens
+from cantiere_notebook import agent, computing, extensions, spark, tokens
 from cantiere_notebook.trust import trust
 
 FIRST_TOKEN_SECONDS = 20.0
@@ -51,6 +51,7 @@ def main() -> None:
     os.environ["PATH"] = f"{binaries}:{os.environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
     trust()
     agent.introduce()
+    extensions.settle()
     first_token()
     compute()
     subprocess.Popen([sys.executable, "-m", "cantiere_notebook.keeper"])

@@ -85,7 +85,7 @@ def keep(new: AccessToken) -> bool:
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{new.value}\n")
+        file.write(new.value)  # and no end of line: not every reader takes it off
     draft.replace(path)
     return True
 

@@ -151,7 +151,7 @@ class Cluster:
 
     def known(self, api: Api | None) -> ClusterFacts:
         """What is known of the cluster now: what it says itself, and what the site says."""
-        return looking.observe(api, self.given()) if api else looking.expected(self.given())
+        return looking.observe(api, self.given(), namespaced=self.namespaced) if api else looking.expected(self.given())
 
     def facts(self, known: ClusterFacts) -> ClusterFacts:
         """What is known of the cluster, with what the template will add to it."""

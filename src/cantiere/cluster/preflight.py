@@ -13,27 +13,31 @@ from cantiere.cluster.model import ENFORCE, ClusterSeen, ClusterWanted, leaves
 from cantiere.cluster.platform import Cluster
 from cantiere.cluster.wanted import SYSTEM
 from cantiere.errors import CantiereError, PreflightError, Problem
-from cantiere.values.model import POD_SECURITY, ClusterFacts
+from cantiere.site import Site
+from cantiere.supply.charts import files
+from cantiere.values.model import POD_SECURITY, ClusterFacts, Release
 
 LEAST = (1, 30)
 """The oldest Kubernetes that charts and policies here work with."""
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-INSIDE = (
-    ("", "secrets"),
-    ("", "configmaps"),
-    ("", "services"),
-    ("", "serviceaccounts"),
-    ("", "persistentvolumeclaims"),
-    ("apps", "deployments"),
-    ("apps", "statefulsets"),
-    ("apps", "daemonsets"),
-    ("batch", "jobs"),
-    ("networking.k8s.io", "networkpolicies"),
-    ("networking.k8s.io", "ingresses"),
-    ("rbac.authorization.k8s.io", "roles"),
-    ("rbac.authorization.k8s.io", "rolebindings"),
-)
-"""API group and resource of what releases make in their namespaces."""
+INSIDE = {
+    "Secret": ("", "secrets"),
+    "ConfigMap": ("", "configmaps"),
+    "Service": ("", "services"),
+    "ServiceAccount": ("", "serviceaccounts"),
+    "PersistentVolumeClaim": ("", "persistentvolumeclaims"),
+    "Deployment": ("apps", "deployments"),
+    "StatefulSet": ("apps", "statefulsets"),
+    "DaemonSet": ("apps", "daemonsets"),
+    "Job": ("batch", "jobs"),
+    "NetworkPolicy": ("networking.k8s.io", "networkpolicies"),
+    "Ingress": ("networking.k8s.io", "ingresses"),
+    "Role": ("rbac.authorization.k8s.io", "roles"),
+    "RoleBinding": ("rbac.authorization.k8s.io", "rolebindings"),
+}
+"""Kinds that releases make in their namespaces, with API group and resource."""
+ALWAYS = frozenset({"Secret"})
+"""What every release makes: Helm's own records."""
 PLURALS = {
     "CustomResourceDefinition": ("apiextensions.k8s.io", "customresourcedefinitions"),
     "APIService": ("apiregistration.k8s.io", "apiservices"),
@@ -68,24 +72,27 @@ def check(cluster: Cluster) -> None:
         facts, wanted = cluster.facts(known), cluster.wanted(known, seen)
     except CantiereError as error:
         raise PreflightError(error.problems) from error
-    for line in summary(facts, wanted):
+    for line in summary(facts, wanted, cluster.namespace if cluster.namespaced else ""):
         print(line, file=sys.stderr)
     problems = [
         *version(facts),
         *outside(cluster, wanted),
-        *storage(facts, wanted),
-        *gpus(facts, wanted),
+        *(() if cluster.namespaced else storage(facts, wanted)),
+        *(() if cluster.namespaced else gpus(facts, wanted)),
         *names(wanted, seen),
         *pod_security(wanted, seen, cluster),
-        *quotas(api, wanted),
+        *quotas(api, wanted, cluster),
         *rights(api, wanted, seen, cluster),
     ]
     if problems:
         raise PreflightError(problems)
 
 
-def summary(facts: ClusterFacts, wanted: ClusterWanted) -> Iterator[str]:
-    """What the cluster has, in a few lines."""
+def summary(facts: ClusterFacts, wanted: ClusterWanted, limit: str = "") -> Iterator[str]:
+    """What the cluster has, in a few lines; of one whose user sees the namespace ``limit`` alone, just that."""
+    if limit:
+        yield f"cluster: Kubernetes {facts.kubernetes_version}; only namespace {limit} is looked at, the site's facts say the rest"
+        return
     nodes = sum(pool.nodes for pool in facts.pools.values())
     yield f"cluster: Kubernetes {facts.kubernetes_version}, {nodes} nodes in pools {', '.join(facts.pools) or '(not to be seen)'}"
     classes = ", ".join(f"{item.name}{' (default)' if item.default else ''}" for item in facts.storage_classes.values())
@@ -189,9 +196,9 @@ def pod_security(wanted: ClusterWanted, seen: ClusterSeen, cluster: Cluster) -> 
             )
 
 
-def quotas(api: Api, wanted: ClusterWanted) -> Iterator[Problem]:
+def quotas(api: Api, wanted: ClusterWanted, cluster: Cluster) -> Iterator[Problem]:
     """Quotas of the namespaces that have nothing left."""
-    for namespace in sorted({release.namespace for release in wanted.installed}):
+    for namespace in sorted({release.namespace for release in _reachable(wanted, cluster)}):
         for item in api.list(f"/api/v1/namespaces/{namespace}/resourcequotas"):
             hard, used = item.get("status", {}).get("hard", {}), item.get("status", {}).get("used", {})
             for name, limit in hard.items():
@@ -207,11 +214,11 @@ def quotas(api: Api, wanted: ClusterWanted) -> Iterator[Problem]:
 def rights(api: Api, wanted: ClusterWanted, seen: ClusterSeen, cluster: Cluster) -> Iterator[Problem]:
     """Rights that the releases need and the kubeconfig's user has not; the API server itself is asked for each."""
     asked: dict[tuple[str, str, str, str], str] = {}
-    for release in wanted.installed:
-        for group, resource in INSIDE:
+    for release in _reachable(wanted, cluster):
+        for group, resource in _made(release, cluster.site):
             for verb in ("create", "patch", "delete"):
                 asked.setdefault((release.namespace, group, resource, verb), release.name)
-        for item in release.owns:
+        for item in () if cluster.namespaced else release.owns:
             group, resource = PLURALS.get(item.partition("/")[0], ("", ""))
             if resource:
                 asked.setdefault(("", group, resource, "create"), release.name)
@@ -221,18 +228,34 @@ def rights(api: Api, wanted: ClusterWanted, seen: ClusterSeen, cluster: Cluster)
                 asked.setdefault(("", "", "namespaces", "create"), namespace)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         allowed = dict(zip(asked, pool.map(lambda key: _may(api, *key), asked), strict=True))
-    refused: dict[tuple[str, str], list[str]] = {}
+    refused: dict[tuple[str, str], dict[str, list[str]]] = {}
     for (namespace, group, resource, verb), name in asked.items():
         if not allowed[namespace, group, resource, verb]:
-            refused.setdefault((namespace, name), []).append(f"{verb} {resource}{f'.{group}' if group else ''}")
-    for (namespace, name), verbs in refused.items():
+            what = f"{resource}.{group}" if group else resource
+            refused.setdefault((namespace, name), {}).setdefault(what, []).append(verb)
+    for (namespace, name), missing in refused.items():
         where = f"in namespace {namespace}" if namespace else "in the whole cluster"
+        verbs = "; ".join(f"{', '.join(verbs)} {what}" for what, verbs in missing.items())
+        away = "turn the release off" if cluster.namespaced else "set provider.namespaced and leave cluster-wide releases to them"
         yield Problem(
             "cluster.rights",
-            f"{name} needs rights {where} that the kubeconfig's user has not: {', '.join(verbs[:8])}{' …' if len(verbs) > 8 else ''}",
-            "ask the administrator for a RoleBinding to `admin` there, or set provider.namespaced and leave cluster-wide releases to them",
+            f"{name} needs rights {where} that the kubeconfig's user has not: {verbs}",
+            f"ask the administrator for a RoleBinding to `admin` there, or {away}",
             path=name,
         )
+
+
+def _reachable(wanted: ClusterWanted, cluster: Cluster) -> list[Release]:
+    """Releases that go where the user may have rights; :func:`outside` tells of the others."""
+    return [release for release in wanted.installed if not cluster.namespaced or release.namespace == cluster.namespace]
+
+
+def _made(release: Release, site: Site) -> list[tuple[str, str]]:
+    """API group and resource of what a release makes in its namespace; of a chart that is not here yet, all that it might."""
+    found = files(release.chart, site)
+    named = {str(value) for path, value in leaves(release.values) if path.rpartition(".")[2] == "kind"}
+    kinds = ALWAYS | found.kinds | named if found and found.kinds | named else frozenset(INSIDE)
+    return [resource for kind, resource in INSIDE.items() if kind in kinds]
 
 
 def _may(api: Api, namespace: str, group: str, resource: str, verb: str) -> bool:

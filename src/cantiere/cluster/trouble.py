@@ -11,6 +11,7 @@ from cantiere.values.model import Release
 EVENTS = 4
 PODS = 4
 REMEDIES = {
+    "exceeded quota": "ask the administrator for a larger quota of the namespace, or ask for less in the template",
     "ImagePull": "put the image into the registry that the site names, or give the nodes a way to it",
     "ErrImage": "put the image into the registry that the site names, or give the nodes a way to it",
     "FailedScheduling": "give the cluster nodes with the resources, labels and taints that the pod asks for, or ask for less",

@@ -7,7 +7,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Container, Facility, Mount, Node, Port, Probe, Secret, SecretFile
-from cantiere.services import dask, htcondor, iam, minio, xrootd
+from cantiere.services import dask, htcondor, iam, lab_extensions, minio, xrootd
 from cantiere.services.facts import Facts
 
 TYPE = "cantiere.nodes.JupyterHub"
@@ -24,6 +24,7 @@ CVMFS = "/cvmfs"
 RUNTIME = "/tmp/cantiere"
 """Folder of a notebook's container for what is made new at each start: token, trust."""
 BUNDLE = f"{RUNTIME}/ca-bundle.pem"
+TOKEN = f"{RUNTIME}/token"
 
 PROCESSES = 4096
 IDLE_TIMEOUT = 12 * 3600
@@ -137,7 +138,7 @@ def notebooks(node: Node, facts: Facts) -> dict[str, Any]:
 def environment(node: Node, facts: Facts) -> dict[str, str]:
     """Variables by which a notebook finds the facility's services; nothing secret."""
     found = {
-        "BEARER_TOKEN_FILE": f"{RUNTIME}/token",
+        "BEARER_TOKEN_FILE": TOKEN,
         "X509_CERT_DIR": f"{RUNTIME}/certificates",
         "SSL_CERT_FILE": BUNDLE,
         "REQUESTS_CA_BUNDLE": BUNDLE,
@@ -157,7 +158,7 @@ def environment(node: Node, facts: Facts) -> dict[str, str]:
         found["S3_ENDPOINT"] = minio.endpoint(store, facts)
         found["S3_ROLE_ARN"] = minio.role(store, facts, facts.issuers(node)[0])
         found["S3_BUCKET"] = store.properties["buckets"][0]
-    return found
+    return found | lab_extensions.environment(lab_extensions.outside(node), TOKEN, BUNDLE)
 
 
 def settings(node: Node, facts: Facts) -> dict[str, Any]:
@@ -240,6 +241,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
         for item in node.properties.get("software_stacks", ())
         if item["script"].startswith(f"{CVMFS}/") and not node.target("software")
     ]
+    problems += lab_extensions.check(node)
     if not node.properties["images"]:
         problems.append(Problem("hub.images", "the spawn page has no image", "list at least one", node.where, f"{path}.images"))
     return problems

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ ANY = "any"
 PREFIX = "chart-"
 """Before a chart's name in the store and in bundles: some charts are called like a program."""
 UNPACKED = "unpacked"
+KIND = re.compile(r"^ *kind: *(\w+) *$", re.MULTILINE)
 STAND_IN = "ignored.yaml"
 """What a chart has that stands in for another one: the values that it does not act upon."""
 
@@ -238,6 +240,9 @@ def read(place: Path) -> ChartFiles:
         schema=json.loads(schema.read_text(encoding="utf-8")) if schema.is_file() else None,
         subcharts=parts,
         crds=tuple(_definitions(place / "crds")),
+        kinds=frozenset(
+            kind for path in place.rglob("templates/**/*.*") for kind in KIND.findall(path.read_text(encoding="utf-8", errors="replace"))
+        ),
     )
 
 

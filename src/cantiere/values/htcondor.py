@@ -277,8 +277,7 @@ def _jobs(node: Node, context: Context) -> list[dict[str, Any]]:
     ways += [way for hub in _hubs(node, context) for way in notebooks.ways(hub, context) if way.ports != (htcondor.PORT,)]
     rules = [*([_egress(NOTEBOOKS, dask.SCHEDULER_PORT)] if _hubs(node, context) else []), *(way.rule() for way in ways)]
     if node.properties.get("jobs_reach_outside", True):
-        inside = [context.cluster.pod_subnet, context.cluster.service_subnet]
-        rules.append({"to": [{"ipBlock": {"cidr": WORLD, "except": inside}}]})
+        rules.append({"to": [{"ipBlock": {"cidr": WORLD, "except": list(context.cluster.own_networks())}}]})
     return [rule for place, rule in enumerate(rules) if rule not in rules[:place]]
 
 

@@ -102,7 +102,7 @@ class ClusterFacts:
     registry:
         Host, port and path before the names of the facility's own images: ``registry.site.example/cantiere``.
     pod_subnet, service_subnet:
-        Networks of the cluster, in CIDR notation.
+        Networks of the cluster, in CIDR notation; ``""`` where they are not known.
     api_address:
         Host and port of the API server as nodes see it.
     network_policies:
@@ -133,6 +133,14 @@ class ClusterFacts:
     api_versions: frozenset[str] = frozenset()
     owners: Mapping[str, str] = field(default_factory=dict)
 
+    def own_networks(self) -> tuple[str, ...]:
+        """Networks of pods and Services, which no outside address is in; with all private ones where one of these is not known."""
+        known = tuple(network for network in (self.pod_subnet, self.service_subnet) if network)
+        return known if len(known) > 1 else (*known, *PRIVATE)
+
+
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+"""Networks of private addresses, and those that providers share."""
 
 PLACEHOLDER = ClusterFacts(
     kubernetes_version="1.36.3",
@@ -310,9 +318,9 @@ class Context:
             raise CantiereError(
                 Problem(
                     "storage.none",
-                    f"{node.name} needs a volume of {kind}, and the cluster has no StorageClass for it",
+                    f"{node.name} needs a volume of {kind}, and no StorageClass of the cluster is known that has them",
                     "add a node of type cantiere.nodes.SharedFileSystem or cantiere.nodes.BlockStorage to the template, "
-                    "or name one in the site's file",
+                    "or name one in the site's file (facts.storage_class, facts.shared_storage_class)",
                     node.where,
                     node.name,
                 )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cantiere.model import Node
 from cantiere.services import dask as dask_ports
-from cantiere.services import htcondor, iam, jupyterhub, minio, xrootd
+from cantiere.services import htcondor, iam, jupyterhub, lab_extensions, minio, xrootd
 from cantiere.services.facts import IAM_PORT
 from cantiere.values import dask, s3
-from cantiere.values.addons import active
+from cantiere.values.addons import active, enabled
 from cantiere.values.iam import pod_labels as iam_labels
 from cantiere.values.model import Context, Link, NodePool
 
@@ -129,9 +129,10 @@ def data_ways(node: Node, context: Context) -> tuple[Way, ...]:
 def api_rule(context: Context) -> dict[str, Any]:
     """Egress to the API server, whose address behind its Service only the cluster knows: any address that is no pod's."""
     port = context.cluster.api_address.rpartition(":")[2]
+    pods = {"except": [context.cluster.pod_subnet]} if context.cluster.pod_subnet else {}
     ports = sorted({*API_PORTS, *([int(port)] if port.isdecimal() else [])})
     return {
-        "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [context.cluster.pod_subnet]}}],
+        "to": [{"ipBlock": {"cidr": "0.0.0.0/0", **pods}}],
         "ports": [{"protocol": "TCP", "port": port} for port in ports],
     }
 
@@ -161,12 +162,30 @@ def gateway_labels(gateway: Node, part: str) -> dict[str, str]:
 def environment(node: Node, context: Context) -> dict[str, str]:
     """Variables by which notebooks find what only a cluster has."""
     found = {"CANTIERE_ISSUER": context.services.issuers(node)[0]}
+    found |= lab_extensions.environment(servers(node, context), jupyterhub.TOKEN, jupyterhub.BUNDLE)
     for gateway in gateways(node, context):
         found |= {
             "DASK_GATEWAY__ADDRESS": dask.address(gateway, context),
             "DASK_GATEWAY__AUTH__TYPE": "jupyterhub",
             "DASK_GATEWAY__CLUSTER__OPTIONS__IMAGE": "{JUPYTER_IMAGE_SPEC}",
         }
+    return found
+
+
+def servers(node: Node, context: Context) -> lab_extensions.Servers:
+    """What extensions of JupyterLab talk to: servers of the template, by their pages outside, else those that properties name."""
+    found = lab_extensions.outside(node)
+    there = {name: target for name in lab_extensions.OUTSIDE if (target := node.target(name)) and enabled(context.facility.node(target))}
+    if rucio := there.get(lab_extensions.CATALOGUE):
+        page = f"https://{context.outside(rucio)}" if context.facility.node(rucio).properties["web"] else ""
+        found = replace(
+            found,
+            rucio=f"https://{context.outside(f'{rucio}-api')}",
+            rucio_auth=f"https://{context.outside(f'{rucio}-auth')}",
+            rucio_page=page,
+        )
+    if reana := there.get(lab_extensions.WORKFLOWS):
+        found = replace(found, reana=f"https://{context.outside(reana)}")
     return found
 
 

@@ -41,7 +41,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
                 "image": context.image("squid"),
                 "settings": {
                     # nodes too: cvmfs-csi mounts in their network namespace or its own
-                    "networks": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", context.cluster.pod_subnet],
+                    "networks": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", *filter(None, [context.cluster.pod_subnet])],
                     "destinations": list(told["destinations"]),
                     "ports": list(told["destination_ports"]),
                     "memory": memory,

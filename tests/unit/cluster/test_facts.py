@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cantiere.cluster import facts
+from cantiere.values.model import PLACEHOLDER, PRIVATE
 from support.kube import FakeApi
 
 
@@ -96,6 +98,28 @@ def test_who_may_not_look_sees_nothing_and_goes_on() -> None:
     api.forbidden = {"/api/v1/nodes", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "/api/v1/services"}
     found = facts.observe(api, {"pod_subnet": "10.1.0.0/16"})
     assert (found.pools, found.ingress_address, found.pod_subnet) == ({}, "", "10.1.0.0/16")
+
+
+def test_nothing_outside_of_a_namespace_is_looked_at() -> None:
+    api = FakeApi({path: API[path] for path in ("/version", "/api", "/apis")})
+    asked: list[str] = []
+    get, api.list = api.get, lambda path, *_args, **_query: pytest.fail(f"asked for {path}")  # type: ignore[method-assign]
+    api.get = lambda path, *args, **query: asked.append(path) or get(path, *args, **query)  # type: ignore[method-assign, func-returns-value]
+    found = facts.observe(api, {"storage_class": "fast"}, namespaced=True)
+    assert asked == ["/version", "/api", "/apis"]
+    assert (found.kubernetes_version, found.storage_class, found.pools) == ("1.34.2", "fast", {})
+
+
+@pytest.mark.parametrize(
+    ("known", "networks"),
+    [
+        (("10.244.0.0/16", "10.96.0.0/16"), ("10.244.0.0/16", "10.96.0.0/16")),
+        (("198.18.0.0/16", ""), ("198.18.0.0/16", *PRIVATE)),
+        (("", ""), PRIVATE),
+    ],
+)
+def test_own_networks(known: tuple[str, str], networks: tuple[str, ...]) -> None:
+    assert replace(PLACEHOLDER, pod_subnet=known[0], service_subnet=known[1]).own_networks() == networks
 
 
 @pytest.mark.parametrize(

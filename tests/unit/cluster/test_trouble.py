@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from cantiere import site as sites
 from cantiere.cluster import preflight
 from cantiere.cluster.admin import pointed
 from cantiere.cluster.model import ClusterSeen, ClusterWanted, Namespace
@@ -14,6 +18,7 @@ from cantiere.values.model import PLACEHOLDER, Release
 from support.kube import FakeApi
 
 POOL = Release("pool", "facility", "htcondor", {"spool": {"storageClassName": "nonesuch"}}, "pool")
+ROLES = "roles.rbac.authorization.k8s.io"
 PODS = "/api/v1/namespaces/facility/pods"
 
 
@@ -63,6 +68,7 @@ def wanted(release: Release) -> ClusterWanted:
 class Limits:
     namespaced = True
     namespace = "facility"
+    site = sites.load(sites.find("nspawn"))
 
 
 def test_preflight_names_all_that_is_missing() -> None:
@@ -80,9 +86,28 @@ def test_preflight_names_all_that_is_missing() -> None:
     assert [problem.code for problem in preflight.pod_security(wanted(POOL), strict, limits)] == ["namespace.security"]
 
 
-def test_a_namespace_is_the_limit() -> None:
-    from dataclasses import replace
+@pytest.mark.parametrize(
+    ("chart", "refused"), [("htcondor", []), ("jupyterhub", ["create, patch, delete roles.rbac.authorization.k8s.io"])]
+)
+def test_rights_are_asked_for_what_a_chart_makes(chart: str, refused: list[str]) -> None:
+    api = FakeApi()
+    limits: Any = Limits()
+    api.forbidden = {"roles"}
+    release = replace(POOL, chart=chart, owns=("CSIDriver/x",))
+    found = [problem.message.partition("has not: ")[2] for problem in preflight.rights(api, wanted(release), ClusterSeen(), limits)]
+    assert found == refused
 
+
+def test_nothing_is_asked_of_what_lies_outside_of_the_namespace() -> None:
+    api = FakeApi()
+    limits: Any = Limits()
+    api.forbidden = {"secrets", "/api/v1/namespaces/monitoring/resourcequotas"}
+    elsewhere = wanted(replace(POOL, namespace="monitoring"))
+    assert list(preflight.rights(api, elsewhere, ClusterSeen(), limits)) == []
+    assert list(preflight.quotas(api, elsewhere, limits)) == []
+
+
+def test_a_namespace_is_the_limit() -> None:
     limits: Any = Limits()
     elsewhere, owner = replace(POOL, namespace="monitoring"), replace(POOL, owns=("CSIDriver/x",))
     assert [problem.path for problem in preflight.outside(limits, wanted(elsewhere))] == ["pool"]
@@ -91,9 +116,10 @@ def test_a_namespace_is_the_limit() -> None:
 
 
 def test_quota_that_is_used_up() -> None:
+    limits: Any = Limits()
     status = {"hard": {"requests.cpu": "4", "pods": "10"}, "used": {"requests.cpu": "4000m", "pods": "3"}}
     api = FakeApi({"/api/v1/namespaces/facility/resourcequotas": [{"metadata": {"name": "q"}, "status": status}]})
-    assert [problem.message for problem in preflight.quotas(api, wanted(POOL))] == [
+    assert [problem.message for problem in preflight.quotas(api, wanted(POOL), limits)] == [
         "namespace facility has used all of its quota q: requests.cpu 4000m of 4"
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from support.tree import REPOSITORY
 sys.path.insert(0, str(REPOSITORY / "images/jupyterhub"))
 sys.path.insert(0, str(REPOSITORY / "images/analysis"))
 from cantiere_hub import form
-from cantiere_notebook import agent
+from cantiere_notebook import agent, extensions
 
 WHERE = Location("facility.yaml", 1, 1)
 ANALYSIS = "localhost/cantiere/analysis:1"
@@ -301,3 +302,69 @@ def test_oidc_agent_is_told_the_issuer_first_and_keeps_the_user_s_others(tmp_pat
     for _ in range(2):
         agent.introduce()
         assert (tmp_path / "issuer.config").read_text(encoding="utf-8") == "https://iam.test\nhttps://other.test/ contact\n"
+
+
+RUCIO = {"rucio_url": "https://rucio.example.org", "rucio_auth_url": "https://rucio-auth.example.org"}
+
+
+def told(monkeypatch: pytest.MonkeyPatch, folder: Path, *there: str, **lab_extensions: Any) -> tuple[dict[str, Any], dict[str, bool]]:
+    """What a notebook whose image has these extensions writes for its server, and which parts of the page are off."""
+    hub = hub_node(lab_extensions=lab_extensions)
+    for name, value in jupyterhub.environment(hub, facts(hub)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("BEARER_TOKEN_FILE", str(folder / "token"))
+    monkeypatch.delenv("JUPYTER_CONFIG_PATH", raising=False)
+    monkeypatch.setattr(extensions, "find_spec", lambda name: name in there or None)
+    extensions.settle()
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", os.environ.get("JUPYTER_CONFIG_PATH", ""))  # to be put back
+    server, page = folder / "jupyter" / "jupyter_server_config.json", folder / "jupyter" / "labconfig" / "page_config.json"
+    if not server.is_file():
+        return {}, {}
+    assert os.environ["JUPYTER_CONFIG_PATH"] == str(folder / "jupyter")
+    return json.loads(server.read_text()), json.loads(page.read_text())["disabledExtensions"]
+
+
+def test_extensions_know_their_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    server, off = told(monkeypatch, tmp_path, "rucio_jupyterlab", "reana_jupyterlab", "zenodo_jupyterlab", **RUCIO, zenodo=True)
+    assert server["ServerApp"]["jpserver_extensions"] == {
+        "rucio_jupyterlab.server": True,
+        "reana_jupyterlab.server": False,
+        "zenodo_jupyterlab": True,
+    }
+    assert off == {"rucio-jupyterlab": False, "reana_jupyterlab": True, "zenodo_jupyterlab": False}
+    (instance,) = server["RucioConfig"]["instances"]
+    assert (instance["rucio_base_url"], instance["rucio_auth_url"]) == (RUCIO["rucio_url"], RUCIO["rucio_auth_url"])
+    assert (instance["oidc_auth"], instance["oidc_file_name"]) == ("file", "/tmp/cantiere/token"), "the token that the notebook has"
+    assert server["RucioConfig"]["default_instance"] == instance["name"] == "rucio.example.org"
+
+
+def test_images_without_extensions_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert told(monkeypatch, tmp_path, **RUCIO) == ({}, {})
+
+
+def test_reana_reads_the_environment() -> None:
+    hub = hub_node(lab_extensions={"reana_url": "https://reana.example.org"})
+    found = jupyterhub.environment(hub, facts(hub))
+    assert (found["REANA_SERVER_URL"], found["REANA_ALLOWED_SERVER_HOSTS"]) == ("https://reana.example.org", "reana.example.org")
+    assert not [name for name in found if name.startswith("RUCIO_")]
+    assert not [name for name in jupyterhub.environment(hub_node(), facts(hub)) if "REANA" in name or "EXTENSIONS" in name]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "images", "lab_extensions", "problems"),
+    [
+        ({}, ["lab-extensions"], RUCIO, 0),
+        ({}, ["registry.example.org/notebooks/vre:1"], {"zenodo": True}, 0),
+        ({}, ["analysis"], {"zenodo": True}, 1),
+        ({"catalogue": ("rucio",)}, ["lab-extensions"], RUCIO, 1),
+        ({"workflows": ("reana",)}, ["analysis"], {"reana_url": "https://reana.example.org"}, 2),
+        ({"workflows": ("reana",)}, ["lab-extensions"], {}, 0),
+    ],
+)
+def test_extensions_need_an_image_and_one_server(
+    requirements: dict[str, tuple[str, ...]], images: list[str], lab_extensions: dict[str, Any], problems: int
+) -> None:
+    hub = hub_node(requirements, images=[{"title": name, "image": name} for name in images], lab_extensions=lab_extensions)
+    found = jupyterhub.check(hub, facts(hub).facility)
+    assert [problem.code for problem in found] == ["hub.extension"] * problems
+    assert all(problem.remedy and problem.where for problem in found)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cantiere.values import interlink, reana, rucio
+from cantiere.values import interlink, jupyterhub, reana, rucio
 from cantiere.values.model import Release
 from support.charts import upstream
 from support.further import held, one, wrong
@@ -215,3 +215,20 @@ def test_interlinks_secrets_are_files_of_its_own_secret(tmp_path: Path) -> None:
 def test_interlink_is_checked(tmp_path: Path, image: str) -> None:
     node, where, _ = one(tmp_path, interlink.TYPE, REMOTE | {"virtual_node_image": image}, "edge")
     assert {code.rpartition(".")[0] for code in wrong(node, where)} <= {"image", "interlink"} and wrong(node, where)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_notebooks_know_the_servers_of_the_template(tmp_path: Path, enabled: bool) -> None:
+    told = {"images": [{"title": "Analysis", "image": "lab-extensions"}], "lab_extensions": {"zenodo": True}}
+    beside = {
+        "rucio": {"type": rucio.TYPE, "properties": FTS | {"web": False, "enabled": enabled}},
+        "reana": {"type": reana.TYPE, "properties": REANA | {"enabled": enabled}},
+    }
+    requirements = [{"issuer": "iam"}, {"catalogue": "rucio"}, {"workflows": "reana"}]
+    node, where, releases = one(tmp_path, jupyterhub.TYPE, told, "hub", requirements=requirements, beside=beside, zone="site.example")
+    assert wrong(node, where) == []
+    found = jupyterhub.settings(node, where)["environment"]
+    names = ("CANTIERE_LAB_EXTENSIONS", "RUCIO_BASE_URL", "RUCIO_AUTH_URL", "RUCIO_WEBUI_URL", "REANA_SERVER_URL")
+    known = ("rucio,reana,zenodo", "https://rucio-api.site.example", "https://rucio-auth.site.example", None, "https://reana.site.example")
+    assert tuple(map(found.get, names)) == (known if enabled else ("zenodo", None, None, None, None))
+    assert "lab-extensions" in releases["hub"].images

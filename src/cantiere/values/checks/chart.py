@@ -27,6 +27,8 @@ class ChartFiles:
         Key of the values under which a dependency takes its own, to that chart's files; None where those are not known.
     crds:
         CustomResourceDefinitions in its folder ``crds/``.
+    kinds:
+        Kinds of objects that its templates and those of its dependencies name.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ChartFiles:
     schema: Mapping[str, Any] | None = None
     subcharts: Mapping[str, ChartFiles | None] = field(default_factory=dict)
     crds: tuple[str, ...] = ()
+    kinds: frozenset[str] = frozenset()
 
     def defaults(self) -> Mapping[str, Any] | None:
         """Default values with those of its dependencies under their keys; None where its own are not known."""
