@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -163,6 +163,7 @@ def parser() -> Parser:
     mirror.add_argument("--arch", action="append", choices=["amd64", "arm64"], help="architecture to pull (default: this machine's own)")
     mirror.add_argument("--port", type=int, default=8480, help="TCP port to serve on (default: 8480)")
     mirror.add_argument("--bind", default="", metavar="ADDRESS", help="address to serve on (default: all of this machine)")
+    _authoring(verb)
     completion = verb(
         "completion",
         "Print a completion script for a shell.",
@@ -172,6 +173,24 @@ def parser() -> Parser:
     )
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="which shell")
     return top
+
+
+def _authoring(verb: Callable[..., Parser]) -> None:
+    """Verbs for those who write templates, or offer them to others."""
+    export = verb(
+        "export",
+        "Write a template as others read it: a CSAR, TOSCA 1.0 for an INDIGO orchestrator, or the facility as JSON.",
+        "  cantiere export my-facility.yaml --csar my-facility.csar\n  cantiere export my-facility.yaml --tosca-1.0 my-facility-1.0.yaml\n"
+        "  cantiere export my-facility.yaml --inputs my-inputs.yml --json - | jq .nodes",
+        site=False,
+        machine=False,
+    )
+    export.add_argument("template", type=Path, metavar="TEMPLATE", help="service template")
+    export.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping)")
+    export.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML")
+    export.add_argument("--csar", metavar="FILE", help="the template and all that it names in one archive; - is standard output")
+    export.add_argument("--tosca-1.0", dest="simple", metavar="FILE", help="one file of TOSCA Simple Profile 1.0 with the types in it")
+    export.add_argument("--json", dest="facility", metavar="FILE", help="the facility, every value resolved")
 
 
 def main(arguments: Sequence[str]) -> int:
