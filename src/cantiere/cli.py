@@ -191,6 +191,14 @@ def _authoring(verb: Callable[..., Parser]) -> None:
     export.add_argument("--csar", metavar="FILE", help="the template and all that it names in one archive; - is standard output")
     export.add_argument("--tosca-1.0", dest="simple", metavar="FILE", help="one file of TOSCA Simple Profile 1.0 with the types in it")
     export.add_argument("--json", dest="facility", metavar="FILE", help="the facility, every value resolved")
+    types = verb(
+        "types",
+        "Show a type with its properties and an example, or list the types of the profile.",
+        "  cantiere types\n  cantiere types HTCondorPool\n  cantiere types --json-schema > cantiere.schema.json",
+        site=False,
+    )
+    types.add_argument("name", nargs="?", metavar="NAME", help="a type, by its whole name or the last part of it")
+    types.add_argument("--json-schema", action="store_true", help="print the JSON Schema by which editors complete templates")
 
 
 def main(arguments: Sequence[str]) -> int:
