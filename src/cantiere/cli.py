@@ -177,6 +177,29 @@ def parser() -> Parser:
 
 def _authoring(verb: Callable[..., Parser]) -> None:
     """Verbs for those who write templates, or offer them to others."""
+    portfolio = verb(
+        "portfolio",
+        "Write templates into the portfolio of an INFN-Cloud style dashboard, or check anybody's portfolio.",
+        "  cantiere portfolio build /srv/portfolio\n  cantiere portfolio build /srv/portfolio my-facility.yaml --group cms\n"
+        "  cantiere portfolio check /srv/portfolio",
+        site=False,
+    )
+    portfolio.add_argument("action", choices=["build", "check"], help="write the artefacts of templates, or tell what breaks the dashboard")
+    portfolio.add_argument("folder", type=Path, metavar="DIR", help="holds tosca-templates, tosca-parameters and tosca-metadata")
+    portfolio.add_argument(
+        "templates", nargs="*", type=Path, metavar="TEMPLATE", help="which to build; without any those of tosca/templates"
+    )
+    portfolio.add_argument("--group", action="append", default=[], metavar="GROUP", help="a group that sees them (default: all)")
+    form = verb(
+        "form",
+        "Ask the inputs of a template in the terminal, and write an inputs file.",
+        "  cantiere form tosca/templates/facility.yaml\n  cantiere form my-facility.yaml -o my-inputs.yml\n"
+        "  cantiere up my-facility.yaml --inputs my-inputs.yml",
+        site=False,
+        machine=False,
+    )
+    form.add_argument("template", type=Path, metavar="TEMPLATE", help="service template")
+    form.add_argument("-o", "--output", type=Path, metavar="FILE", help="inputs file (default: TEMPLATE-inputs.yml in this folder)")
     export = verb(
         "export",
         "Write a template as others read it: a CSAR, TOSCA 1.0 for an INDIGO orchestrator, or the facility as JSON.",
