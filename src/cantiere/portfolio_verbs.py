@@ -67,7 +67,11 @@ def form(options: argparse.Namespace) -> int:
 
     print(f"An empty answer keeps what stands in [].\nThe answers go to {output}.", file=sys.stderr)
     answers = ask_all(template, output, ask, lambda line: print(line, file=sys.stderr))
-    write(answers, output, template)
+    try:
+        write(answers, output, template)
+    except OSError as error:
+        message = f"{output} cannot be written: {error.strerror}"
+        raise CantiereError(Problem("form.write", message, "name a file in a folder that you may write to", path=str(output))) from error
     print(
         f"{output}: {len(answers.values)} inputs" + (f", {len(answers.secrets)} of them in files of their own" if answers.secrets else "")
     )

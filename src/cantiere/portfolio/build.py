@@ -67,14 +67,22 @@ def build(folder: Path, templates: Sequence[Path], groups: Sequence[str] = ()) -
         cards[made.card["metadata"]["bookmark_id"]] = made.card
         notices += [*lost, *_unshown(template, made)]
     files[f"{METADATA}/{CARDS[0]}"] = dump({"version": CARDS_VERSION, "services": list(cards.values())})
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    _write(folder, files)
     report = check(folder)
     if report.errors:
         raise CantiereError(report.errors)
     return Built(tuple(files), (*notices, *report.warnings))
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            message = f"{path} cannot be written: {error.strerror}"
+            raise CantiereError(Problem("portfolio.write", message, "name a folder that you may write to", path=str(folder))) from error
 
 
 def _cards(folder: Path) -> dict[str, Mapping[str, Any]]:

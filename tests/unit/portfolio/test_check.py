@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cantiere import cli
 from cantiere.errors import CantiereError
@@ -202,3 +205,28 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (error["line"], error["column"], error["remedy"]) == (6, 5, "Did you mean 'select'?")
     assert cli.main(["portfolio", "check", str(tmp_path)]) == 1
     assert f"{tmp_path}/{P}:6:5" in capsys.readouterr().err
+
+
+WORDS = ("{", "}", "[", "]", ":", "- ", "\n", "  ", "7", "null", "'", "*", "&a ", "2026-01-31", "flavor", "type", "in_range", "select", "x")
+
+
+@settings(max_examples=80, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_no_folder_crashes(data: st.DataObject) -> None:
+    """Whatever is in the files, the answer is a report, with a place for every problem."""
+    name = data.draw(st.sampled_from(list(FILES)))
+    text = FILES[name]
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        end = min(len(text), start + data.draw(st.integers(0, 12)))
+        text = text[:start] + data.draw(st.sampled_from(WORDS)) + text[end:]
+    with tempfile.TemporaryDirectory() as folder:
+        report = checked(Path(folder), {name: text})
+        assert all(problem.where is not None for problem in (*report.errors, *report.warnings))
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    template = str(repository / "tosca" / "templates" / "cluster.yaml")
+    assert cli.main(["portfolio", "build", str(tmp_path / "file"), template]) == 1
+    assert "cannot be written" in capsys.readouterr().err
