@@ -83,13 +83,14 @@ def _field(template: Declared, found: Input) -> Field:
         choices=choices,
         constraints=rules,
         required=found.schema.required and found.schema.default is None and "value" not in found.body.entries,
-        secret=is_secret(found.name, found.schema),
+        secret=is_secret(found),
     )
 
 
-def is_secret(name: str, schema: Schema) -> bool:
-    """Whether an input of that name holds a secret."""
-    return schema.base == "string" and SECRET.search(name) is not None
+def is_secret(found: Input) -> bool:
+    """Whether an input holds a secret: it says so (``metadata: {secret: true}``), or is called so."""
+    said = found.metadata.get("secret")
+    return found.schema.base == "string" and (said is True or said == "true" or (said is None and SECRET.search(found.name) is not None))
 
 
 def label(name: str) -> str:

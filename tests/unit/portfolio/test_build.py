@@ -61,6 +61,25 @@ def test_parameters_follow_the_inputs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "metadata", "secret"),
+    [
+        ("admin_token", "", True),
+        ("key", "", False),
+        ("key", "metadata: {secret: true}", True),
+        ("password_file", "metadata: {secret: false}", False),
+    ],
+)
+def test_secrets_are_called_so_or_say_so(name: str, metadata: str, secret: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "tosca_definitions_version: tosca_simple_yaml_1_3\ntopology_template:\n  inputs:\n"
+        f"    {name}:\n      type: string\n      {metadata}\n"
+    )
+    (field,) = fields(declared(path))
+    assert field.secret is secret
+
+
+@pytest.mark.parametrize(
     ("name", "shown"),
     [("workers", "Workers"), ("cpus_per_worker", "CPUs per worker"), ("iam_client_id", "IAM client ID"), ("s3_url", "S3 URL")],
 )
