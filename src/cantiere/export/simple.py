@@ -38,7 +38,7 @@ RENAMED = {
     "tosca.capabilities.Compute": "tosca.capabilities.Container",
 }
 DIRECTIVES = {"select": "selectable", "substitute": "substitutable"}
-FAMILIES = re.compile(r"tosca\.[a-z]+\.(indigo|DODAS|ec3)\.")
+FAMILIES = re.compile(r"tosca\.[a-z]+\.(indigo|DODAS|ec3|im|eosc|aisprint|AnsibleGalaxy)\.")
 """Types that an INDIGO orchestrator has by the URL that the template imports; ours of these names stay here."""
 LOST_FUNCTIONS = ("join",)
 LOST_TYPES = ("scalar-unit.bitrate",)

@@ -17,6 +17,8 @@ from cantiere.tosca.document import Budget, parse
 from cantiere.tosca.problems import Problems, quote
 
 SCHEMAS = Path(__file__).parent / "schemas"
+TWICE = "document.duplicate"
+"""The dashboard takes the last of two entries of one key."""
 Path_ = Sequence[str | int]
 
 
@@ -93,8 +95,10 @@ def read(path: Path, name: str, report: Report) -> Page | None:
         report.errors.append(Problem("portfolio.unreadable", f"{error.strerror}.", "Correct the file or its permissions.", Location(name)))
         return None
     parse(data, name, problems, Budget())
-    if problems.errors:
-        report.errors.extend(problems.finish())
+    found = problems.finish()
+    report.warnings.extend(problem for problem in found if problem.code == TWICE)
+    if any(problem.code != TWICE for problem in found):
+        report.errors.extend(problem for problem in found if problem.code != TWICE)
         return None
     try:
         node = yaml.compose(data, yaml.CSafeLoader)

@@ -169,10 +169,11 @@ def test_what_breaks_the_dashboard(
         ({T: ("type: integer", "type: tosca.datatypes.Credential")}, "type", "line of text"),
         ({C: ("name: vm,", "name: wm,")}, "unseen", "No card shows"),
         ({"tosca-parameters/old.parameters.yml": "inputs: {}\n"}, "orphan", "no template"),
+        ({T: ("default: 1}", "default: 1, default: 2}")}, "duplicate", "already written"),
     ],
 )
 def test_what_hardly_anybody_means(changes: dict[str, str | tuple[str, str] | None], code: str, says: str, tmp_path: Path) -> None:
-    found = [problem for problem in checked(tmp_path, changes).warnings if problem.code == f"portfolio.{code}"]
+    found = [problem for problem in checked(tmp_path, changes).warnings if problem.code in (f"portfolio.{code}", f"document.{code}")]
     assert len(found) == 1 and says in found[0].message and found[0].where is not None
 
 
