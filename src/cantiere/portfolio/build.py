@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cantiere.declared import Declared, checked, declared
+from cantiere.declared import Declared, checked, declared, mapping
 from cantiere.errors import CantiereError, Problem
 from cantiere.export.simple import simple
 from cantiere.export.written import dump
@@ -97,8 +97,13 @@ def _cards(folder: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _unshown(template: Declared, made: Artefacts) -> list[Problem]:
-    """A notice for each input that the dashboard has no field for."""
+    """A notice for each input that the dashboard has no field for, and for an icon that it cannot find."""
     found = []
+    icon = template.metadata.get("icon")
+    if icon and str(icon) != made.card["metadata"]["icon"]:
+        message = f"The icon {quote(str(icon))} is no URL: the card has a drawing of ours in its place."
+        where = locate(mapping(template.root.get("metadata")).entries["icon"].mark)
+        found.append(Problem("portfolio.icon", message, "Write the URL of a picture.", where, "metadata.icon"))
     for field in made.unshown:
         entry = field.schema.entry
         what = f"{field.schema.title} of {entry.title}" if entry else field.schema.title

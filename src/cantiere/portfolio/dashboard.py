@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ DRAWING = (
 ICON = "data:image/svg+xml," + quote(DRAWING)
 """The icon of templates that name none: it needs no server."""
 EVERYBODY = ".*"
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def artefacts(template: Declared, groups: Sequence[str] = ()) -> Artefacts:
     }
     said = template.metadata
     title = str(said.get("display_name") or template.name)
-    icon = str(said.get("icon") or ICON)
+    icon = str(said.get("icon"))
+    icon = icon if URL.fullmatch(icon) else ICON
     visibility = {"type": "private" if groups else "public", **({"groups": list(groups)} if groups else {"groups_regex": EVERYBODY})}
     metadata = {
         "template_name": template.name,

@@ -103,6 +103,17 @@ def test_cards_of_others_stay_and_ours_are_replaced(tmp_path: Path) -> None:
     assert services[1]["metadata"]["visibility"] == {"type": "private", "groups": ["cms"]}
 
 
+def test_an_icon_beside_the_template_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(TEMPLATE.read_text().replace("display_name: Analysis", "icon: images/pool.png"))
+    codes = [notice.code for notice in build(tmp_path / "portfolio", [path]).notices]
+    assert "portfolio.icon" in codes
+    path.write_text(TEMPLATE.read_text().replace("display_name: Analysis", "icon: https://example.org/pool.png"))
+    assert "portfolio.icon" not in [notice.code for notice in build(tmp_path / "portfolio", [path]).notices]
+    card = yaml.safe_load((tmp_path / "portfolio" / "tosca-metadata" / "metadata.yml").read_text())["services"][0]
+    assert card["metadata"]["icon"] == "https://example.org/pool.png"
+
+
 def test_an_invalid_template_is_refused(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(TEMPLATE.read_text().replace("default: 2\n", "default: 900\n"))
