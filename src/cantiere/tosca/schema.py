@@ -45,9 +45,9 @@ class Schema:
     entry: Schema | None = None
     key: Schema | None = None
     constraints: tuple[Constraint, ...] = ()
+    clauses: tuple[Element, ...] = ()
     required: bool = True
     default: Element | None = None
-    clauses: tuple[Element, ...] = ()
 
     @property
     def title(self) -> str:
