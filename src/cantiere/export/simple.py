@@ -7,7 +7,7 @@ a check or a remark is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cantiere.declared import TOPOLOGY, Declared
 from cantiere.errors import Problem, TemplateError
@@ -42,14 +42,33 @@ FAMILIES = re.compile(r"tosca\.[a-z]+\.(indigo|DODAS|ec3|im|eosc|aisprint|Ansibl
 """Types that an INDIGO orchestrator has by the URL that the template imports; ours of these names stay here."""
 LOST_FUNCTIONS = ("join",)
 LOST_TYPES = ("scalar-unit.bitrate",)
-LOST_KEYS = {
-    "workflows": "imperative workflows",
-    "triggers": "triggers of policies",
-    "notifications": "notifications of interfaces",
-    "namespace_prefix": "prefixes of namespaces",
+LOST_KEYS = {"workflows": "imperative workflows", "triggers": "triggers of policies"}
+LOST_WITHIN = {
+    "interfaces": {
+        "notifications": "notifications of interfaces",
+        "outputs": "outputs of operations",
+        "timeout": "timeouts of operations",
+        "operation_host": "hosts of operations",
+    },
+    "substitution_mappings": {
+        "properties": "mapped properties",
+        "attributes": "mapped attributes",
+        "interfaces": "mapped interfaces",
+        "substitution_filter": "filters of substitutions",
+    },
 }
 LEFT_OUT = {"key_schema": "schemas of keys", "metadata": "metadata of definitions", "external-schema": "external schemas"}
+LEFT_WITHIN = {
+    "artifacts": {
+        "checksum": "checksums of artifacts",
+        "checksum_algorithm": "checksums of artifacts",
+        "artifact_version": "versions of artifacts",
+        "properties": "properties of artifacts",
+    }
+}
 DEFINITIONS = ("inputs", "outputs", "properties", "attributes")
+NAMES = frozenset((*DEFINITIONS, "capabilities", "interfaces", "operations", "artifacts"))
+"""Keywords below which somebody chose the names."""
 
 
 def simple(template: Declared) -> tuple[dict[str, Tree], tuple[Problem, ...]]:
@@ -141,43 +160,51 @@ class _Converter:
         if isinstance(element, Scalar):
             return self.word(element)
         found: dict[str, Tree] = {}
-        defines = _defines(path)
+        defines, named = _defines(path), _named(path)
+        if not defines and _assigns(path):
+            return self.value(element)
         for key, value in element.items():
             name = key.text
-            if path[-1] == "properties" and not defines and TOPOLOGY in path:
-                found[name] = self.value(value)
-            elif name in LOST_FUNCTIONS and len(element.entries) == 1 and isinstance(value, Seq):
-                self.lost(key, f"function {quote(name)}")
-            elif name in LOST_KEYS and not _named(path):
-                self.lost(key, LOST_KEYS[name])
-            elif name in LEFT_OUT and (defines or name != "metadata" or path[0] != TOPOLOGY) and not _named(path):
-                self.notice(
-                    key,
-                    f"TOSCA 1.0 has no {LEFT_OUT[name]}; they are left out.",
-                    "`cantiere validate` goes on checking the template itself.",
-                )
+            lost = "" if named else LOST_KEYS.get(name, "") or _within(LOST_WITHIN, path, name)
+            left = "" if named else _within(LEFT_WITHIN, path, name) or (LEFT_OUT.get(name, "") if defines or path[0] != TOPOLOGY else "")
+            if lost or self.unknown(element):
+                self.lost(key, lost or self.unknown(element))
+            elif left:
+                self.left(key, left)
             elif name == "directives" and isinstance(value, Seq):
                 found[name] = [DIRECTIVES.get(item.text, item.text) for item in value.items if isinstance(item, Scalar)]
             elif name == "operations" and isinstance(value, Map) and path[-2:-1] == ("interfaces",):
                 found.update(self.convert(value, (*path, "operations")))
             elif name in ("default", "value") and (defines or "outputs" in path[-2:]):
                 found[name] = self.value(value)
-            elif name == "occurrences" and path[0] == TOPOLOGY:
-                self.notice(
-                    key, "TOSCA 1.0 has no occurrences of requirements in a node template; they are left out.", "Write each requirement."
-                )
+            elif name == "occurrences" and path[0] == TOPOLOGY and not named:
+                self.left(key, "occurrences of requirements in node templates")
             else:
                 found[name] = self.convert(value, (*path, name))
         return found
 
+    def left(self, at: Place, what: str) -> None:
+        """Tell that 1.0 says less."""
+        remedy = "`cantiere validate` goes on checking the template itself."
+        self.notice(at, f"TOSCA 1.0 has no {what}; they are left out.", remedy)
+
     def value(self, element: Element) -> Tree:
         """A value: nothing in it is a keyword, only functions are looked at."""
         if isinstance(element, Map):
-            for key, inner in element.items():
-                if key.text in LOST_FUNCTIONS and len(element.entries) == 1 and isinstance(inner, Seq):
-                    self.lost(key, f"function {quote(key.text)}")
+            if what := self.unknown(element):
+                self.lost(next(iter(element.keys.values())), what)
             return {name: self.value(inner) for name, inner in element.entries.items()}
         return [self.value(item) for item in element.items] if isinstance(element, Seq) else element
+
+    @staticmethod
+    def unknown(element: Map) -> str:
+        """What of a function 1.0 does not know; empty where it knows all of it, or it is none."""
+        name, inner = next(iter(element.entries.items()), ("", None))
+        if len(element.entries) != 1 or not isinstance(inner, Seq):
+            return ""
+        if name == "get_input" and len(inner.items) > 1:
+            return "parts of inputs: get_input takes one name"
+        return f"function {quote(name)}" if name in LOST_FUNCTIONS else ""
 
     def word(self, scalar: Scalar) -> Tree:
         """A word where a type may stand."""
@@ -237,8 +264,20 @@ def _defines(path: tuple[str, ...]) -> bool:
     return len(path) > 2 and path[-2] in DEFINITIONS and path[0] in TYPE_SECTIONS
 
 
+def _assigns(path: tuple[str, ...]) -> bool:
+    """Whether a path leads to values that somebody gives: of properties, attributes, or inputs of operations."""
+    if path[-1] == "inputs" and "interfaces" in path:
+        return True
+    return path[0] == TOPOLOGY and path[-1] in ("properties", "attributes") and path[-2:-1] != ("substitution_mappings",)
+
+
+def _within(table: Mapping[str, Mapping[str, str]], path: tuple[str, ...], name: str) -> str:
+    """What a table says of a keyword at a path."""
+    return next((words[name] for step, words in table.items() if step in path and name in words), "")
+
+
 def _named(path: tuple[str, ...]) -> bool:
     """Whether the keys at a path are names that somebody chose."""
-    if path[0] == TOPOLOGY:
-        return len(path) == 2 or path[-1] in ("properties", "attributes", "capabilities", "interfaces", "operations", "artifacts", "inputs")
-    return path[-1] in (*DEFINITIONS, "capabilities", "interfaces", "operations", "artifacts")
+    if path[0] == TOPOLOGY and len(path) == 2:
+        return path[1] != "substitution_mappings"
+    return path[-1] in NAMES

@@ -80,6 +80,18 @@ def test_a_version_keeps_its_digits(tosca: Loader) -> None:
         (template("    s: {type: t.Server, properties: {label: {join: [[a, b]]}}}\n"), "function 'join'"),
         (template(SERVER, "    a: {type: scalar-unit.bitrate, default: 1 Mbps}\n"), "type 'scalar-unit.bitrate'"),
         (template(SERVER) + "  workflows: {}\n", "imperative workflows"),
+        (
+            template("    s: {type: t.Server, properties: {label: {get_input: [a, 0]}}}\n", "    a: {type: list, default: [x]}\n"),
+            "parts of inputs: get_input takes one name",
+        ),
+        (
+            template("    s: {type: t.Server, interfaces: {Standard: {create: {implementation: {primary: a.sh, timeout: 5}}}}}\n"),
+            "timeouts of operations",
+        ),
+        (
+            template(SERVER) + "  substitution_mappings: {node_type: t.Server, substitution_filter: {properties: []}}\n",
+            "filters of substitutions",
+        ),
         (template(SERVER).replace("tosca_simple_yaml_1_3", "tosca_2_0"), "template of tosca_2_0"),
     ],
 )
@@ -120,6 +132,22 @@ def test_values_may_be_called_like_keywords(tosca: Loader) -> None:
     assert document["topology_template"]["node_templates"]["m"]["properties"] == {"metadata": {"triggers": {"key_schema": 1}}}
     assert document["node_types"]["t.M"]["properties"] == {"metadata": {"type": "map"}}
     assert all("no operations" in notice for notice in notices)
+
+
+def test_inputs_of_operations_are_values(tosca: Loader) -> None:
+    inputs = "{key_schema: {metadata: 1}, timeout: {get_input: a}}"
+    nodes = f"    s:\n      type: t.Server\n      interfaces: {{Standard: {{create: {{implementation: a.sh, inputs: {inputs}}}}}}}\n"
+    document, notices = exported(tosca, template(nodes, "    a: {type: integer, default: 1}\n"))
+    create = document["topology_template"]["node_templates"]["s"]["interfaces"]["Standard"]["create"]
+    assert create["inputs"] == {"key_schema": {"metadata": 1}, "timeout": {"get_input": "a"}}
+    assert not notices
+
+
+def test_checksums_are_left_out(tosca: Loader) -> None:
+    artifact = "{type: tosca.artifacts.File, file: a, checksum: abc, checksum_algorithm: SHA-256}"
+    document, notices = exported(tosca, template(f"    s: {{type: t.Server, artifacts: {{checksum: {artifact}}}}}\n"))
+    assert document["topology_template"]["node_templates"]["s"]["artifacts"] == {"checksum": {"type": "tosca.artifacts.File", "file": "a"}}
+    assert any("no checksums of artifacts" in notice for notice in notices)
 
 
 def test_operations_are_written_as_1_0_does(tosca: Loader) -> None:

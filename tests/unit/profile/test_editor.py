@@ -47,6 +47,16 @@ def test_our_templates_follow_it(name: str, repository: Path, rules: Any) -> Non
     rules.validate(yaml.safe_load((repository / "tosca" / "templates" / name).read_text(encoding="utf-8")))
 
 
+def test_public_templates_follow_it(repository: Path, rules: Any) -> None:
+    folder = repository.parent / "shared" / "data" / "tosca"
+    found = sorted(folder.glob("*.y*ml"))
+    if not found:
+        pytest.skip(f"{folder} has no public templates: they are beside the checkout where the project is developed, not in it")
+    for path in found:
+        errors = [f"{path.name}{error.json_path[1:]}: {error.message}" for error in rules.iter_errors(yaml.safe_load(path.read_text()))]
+        assert not errors
+
+
 def test_a_template_with_types_of_its_own_follows_it(rules: Any) -> None:
     rules.validate(yaml.safe_load(TEMPLATE))
 
