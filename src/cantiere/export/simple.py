@@ -108,10 +108,6 @@ class _Converter:
 
     def document(self) -> dict[str, Tree]:
         root = self.template.root
-        version = root.get("tosca_definitions_version")
-        if isinstance(version, Scalar) and not version.text.startswith("tosca_simple_yaml_1_"):
-            self.lost(version, f"template of {version.text}")
-            return {}
         found: dict[str, Tree] = {"tosca_definitions_version": VERSION}
         for key in ("metadata", "description"):
             if key in root.entries:
