@@ -13,7 +13,7 @@ from cantiere.declared import TOPOLOGY, Declared
 from cantiere.errors import Problem, TemplateError
 from cantiere.export.written import Tree, tree
 from cantiere.tosca.elements import Element, Map, Scalar, Seq
-from cantiere.tosca.grammar import TYPE_SECTIONS
+from cantiere.tosca.grammar import TYPE_SECTIONS, empty
 from cantiere.tosca.problems import Place, Problems, quote
 from cantiere.tosca.registry import Type
 
@@ -110,12 +110,12 @@ class _Converter:
         root = self.template.root
         found: dict[str, Tree] = {"tosca_definitions_version": VERSION}
         for key in ("metadata", "description"):
-            if key in root.entries:
+            if key in root.entries and not empty(root.entries[key]):
                 found[key] = tree(root.entries[key])
-        if "template_name" not in self.template.metadata:
-            found["metadata"] = {"template_name": self.template.name, **found.get("metadata", {})}
+        if self.template.metadata.get("template_name") != self.template.name:
+            found["metadata"] = {**found.get("metadata", {}), "template_name": self.template.name}
         for key in ("dsl_definitions", "repositories"):
-            if key in root.entries:
+            if key in root.entries and not empty(root.entries[key]):
                 found[key] = tree(root.entries[key])
         if self.kept:
             found["imports"] = [tree(entry) for entry in self.kept]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from toscaparser.tosca_template import ToscaTemplate
 
 from cantiere import cli
@@ -144,6 +146,39 @@ def test_operations_are_written_as_1_0_does(tosca: Loader) -> None:
     document, notices = exported(tosca, template(nodes))
     assert document["topology_template"]["node_templates"]["s"]["interfaces"] == {"Standard": {"create": {"implementation": "a.sh"}}}
     assert not notices
+
+
+@pytest.mark.parametrize("metadata", ["", "metadata:\n", "metadata: {template_name: null}\n", "metadata: {display_name: A}\n"])
+def test_there_is_always_a_name(metadata: str, tosca: Loader) -> None:
+    document, _ = exported(tosca, template(SERVER).replace("\n", f"\n{metadata}", 1))
+    assert document["metadata"]["template_name"] == "template"
+
+
+WORDS = (
+    "[] {} 7 1.5 true [1,2] {a: b} type metadata default constraints in_range valid_values tosca.nodes.Compute integer string list map "
+    "scalar-unit.size {get_input: workers} key_schema entry_schema tab properties"
+).split()
+
+
+@settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_valid_means_the_same(data: st.DataObject, repository: Path, tmp_path: Path) -> None:
+    """Round trip: a template, however it is changed, is invalid, refused with a reason, or the same facility after the export."""
+    lines = (repository / "tests" / "unit" / "portfolio" / "analysis.yaml").read_text(encoding="utf-8").splitlines()
+    number = data.draw(st.integers(0, len(lines) - 1))
+    head, colon, _ = lines[number].partition(":")
+    lines[number] = data.draw(st.sampled_from(["", lines[number - 1], *(f"{head}{colon} {word}" for word in WORDS)]))
+    path, written = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    inputs = {"admin_password": "env:A"}
+    try:
+        expected = load(path, inputs).facility
+        document, _ = simple(declared(path))
+    except TemplateError as error:
+        assert error.problems
+        return
+    written.write_text(dump(document), encoding="utf-8")
+    assert meaning(load(written, inputs).facility) == meaning(expected)
 
 
 def test_the_verb(tosca: Loader, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
