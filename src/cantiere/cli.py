@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -163,6 +163,7 @@ def parser() -> Parser:
     mirror.add_argument("--arch", action="append", choices=["amd64", "arm64"], help="architecture to pull (default: this machine's own)")
     mirror.add_argument("--port", type=int, default=8480, help="TCP port to serve on (default: 8480)")
     mirror.add_argument("--bind", default="", metavar="ADDRESS", help="address to serve on (default: all of this machine)")
+    _authoring(verb)
     completion = verb(
         "completion",
         "Print a completion script for a shell.",
@@ -172,6 +173,55 @@ def parser() -> Parser:
     )
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="which shell")
     return top
+
+
+def _authoring(verb: Callable[..., Parser]) -> None:
+    """Verbs for those who write templates, or offer them to others."""
+    portfolio = verb(
+        "portfolio",
+        "Write templates into the portfolio of an INFN-Cloud style dashboard, or check anybody's portfolio.",
+        "  cantiere portfolio build /srv/portfolio\n  cantiere portfolio build /srv/portfolio my-facility.yaml --group cms\n"
+        "  cantiere portfolio check /srv/portfolio",
+        site=False,
+    )
+    portfolio.add_argument("action", choices=["build", "check"], help="write the artefacts of templates, or tell what breaks the dashboard")
+    portfolio.add_argument("folder", type=Path, metavar="DIR", help="holds tosca-templates, tosca-parameters and tosca-metadata")
+    portfolio.add_argument(
+        "templates", nargs="*", type=Path, metavar="TEMPLATE", help="which to build; without any those of tosca/templates"
+    )
+    portfolio.add_argument("--group", action="append", default=[], metavar="GROUP", help="a group that sees them (default: all)")
+    form = verb(
+        "form",
+        "Ask the inputs of a template in the terminal, and write an inputs file.",
+        "  cantiere form tosca/templates/facility.yaml\n  cantiere form my-facility.yaml -o my-inputs.yml\n"
+        "  cantiere up my-facility.yaml --inputs my-inputs.yml",
+        site=False,
+        machine=False,
+    )
+    form.add_argument("template", type=Path, metavar="TEMPLATE", help="service template")
+    form.add_argument("-o", "--output", type=Path, metavar="FILE", help="inputs file (default: TEMPLATE-inputs.yml in this folder)")
+    export = verb(
+        "export",
+        "Write a template as others read it: a CSAR, TOSCA 1.0 for an INDIGO orchestrator, or the facility as JSON.",
+        "  cantiere export my-facility.yaml --csar my-facility.csar\n  cantiere export my-facility.yaml --tosca-1.0 my-facility-1.0.yaml\n"
+        "  cantiere export my-facility.yaml --inputs my-inputs.yml --json - | jq .nodes",
+        site=False,
+        machine=False,
+    )
+    export.add_argument("template", type=Path, metavar="TEMPLATE", help="service template")
+    export.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping)")
+    export.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML")
+    export.add_argument("--csar", metavar="FILE", help="the template and all that it names in one archive; - is standard output")
+    export.add_argument("--tosca-1.0", dest="simple", metavar="FILE", help="one file of TOSCA Simple Profile 1.0 with the types in it")
+    export.add_argument("--json", dest="facility", metavar="FILE", help="the facility, every value resolved")
+    types = verb(
+        "types",
+        "Show a type with its properties and an example, or list the types of the profile.",
+        "  cantiere types\n  cantiere types HTCondorPool\n  cantiere types --json-schema > cantiere.schema.json",
+        site=False,
+    )
+    types.add_argument("name", nargs="?", metavar="NAME", help="a type, by its whole name or the last part of it")
+    types.add_argument("--json-schema", action="store_true", help="print the JSON Schema by which editors complete templates")
 
 
 def main(arguments: Sequence[str]) -> int:

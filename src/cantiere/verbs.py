@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cantiere import cluster_verbs, machine_verbs, mirror_verbs, scale_verbs, values_verbs
+from cantiere import cluster_verbs, export_verbs, machine_verbs, mirror_verbs, portfolio_verbs, scale_verbs, types_verbs, values_verbs
 from cantiere.errors import CantiereError, Problem, TemplateError
 
 if TYPE_CHECKING:
@@ -358,5 +358,9 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "helmfile": cluster_verbs.helmfile,
     "secrets": secrets,
     "mirror": mirror_verbs.mirror,
+    "portfolio": portfolio_verbs.portfolio,
+    "form": portfolio_verbs.form,
+    "export": lambda options: export_verbs.export(options, _inputs(options)),
+    "types": types_verbs.types,
     "completion": completion,
 }

@@ -29,6 +29,8 @@ class Schema:
         Schemas of the entries and keys of a list or map.
     constraints:
         What else holds, those of the data type included.
+    clauses:
+        The same as they are written.
     required:
         Whether it must have a value.
     default:
@@ -43,6 +45,7 @@ class Schema:
     entry: Schema | None = None
     key: Schema | None = None
     constraints: tuple[Constraint, ...] = ()
+    clauses: tuple[Element, ...] = ()
     required: bool = True
     default: Element | None = None
 
@@ -116,6 +119,7 @@ class Definitions:
         constraints = self.grammar.sequence(body, "constraints", path)
         if constraints:
             result = replace(result, constraints=(*result.constraints, *self.constraints.read(constraints, result, f"{path}.constraints")))
+            result = replace(result, clauses=(*result.clauses, *constraints.items))
         return result
 
     def _nested(self, element: Element, path: str, depth: int) -> Schema | None:

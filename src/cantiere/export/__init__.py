@@ -1,0 +1,1 @@
+"""A template, or the facility that it declares, in the forms that others read."""
