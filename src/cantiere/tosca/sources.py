@@ -85,7 +85,7 @@ def read(path: Path, name: str, problems: Problems, budget: Budget, at: Place | 
             problems.error("file.kind", f"{quote(name)} is not a regular file.", "Name a YAML file.", place)
             return None
         if size > MAX_BYTES:
-            problems.error("document.size", f"{quote(name)} has more than {MAX_BYTES} bytes.", "Split it with imports.", place)
+            problems.error("document.size", f"{quote(name)} has more than {MAX_BYTES} bytes.", "Write a smaller one.", place)
             return None
         data = path.read_bytes()
     except FileNotFoundError:
