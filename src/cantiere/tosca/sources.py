@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cantiere.errors import CantiereError, Problem
-from cantiere.tosca import grammar
+from cantiere.tosca import grammar, modern
 from cantiere.tosca.document import MAX_BYTES, Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, Seq, kind
 from cantiere.tosca.grammar import Grammar
@@ -17,6 +17,7 @@ from cantiere.tosca.problems import Place, Problems, listed, quote
 
 TYPES = Path(__file__).resolve().parents[3] / "tosca" / "types"
 MAX_FILES = 64
+VERSION = "tosca_simple_yaml_1_3"
 MAX_CHAIN = 32
 
 
@@ -139,7 +140,7 @@ class _Loader:
         root = read(path, name, self.problems, self.budget, at)
         if root is None:
             if len(self.problems.errors) == before:
-                remedy = f"Begin with 'tosca_definitions_version: {grammar.VERSIONS[-1]}'."
+                remedy = f"Begin with 'tosca_definitions_version: {VERSION}'."
                 self.problems.error("document.empty", f"{quote(name)} is empty.", remedy, at or Point(name))
             return
         if not isinstance(root, Map):
@@ -148,6 +149,8 @@ class _Loader:
             return
         self.sources.documents.append(Document(name, root))
         self.main = True
+        if modern.is_modern(root):
+            modern.rewrite(root, self.problems)
         self._head(root)
         imports = self.grammar.sequence(root, "imports", "")
         for number, entry in enumerate(imports.items if imports else ()):
@@ -158,7 +161,7 @@ class _Loader:
         self.grammar.keywords(root, grammar.SERVICE_TEMPLATE, "service template", "")
         version = root.get("tosca_definitions_version")
         if version is None:
-            remedy = f"Begin with 'tosca_definitions_version: {grammar.VERSIONS[-1]}'."
+            remedy = f"Begin with 'tosca_definitions_version: {VERSION}'."
             self.problems.error("version.missing", "The file does not say which version of TOSCA it is written in.", remedy, root)
         elif not isinstance(version, Scalar) or version.text not in grammar.VERSIONS:
             what = quote(version.text) if isinstance(version, Scalar) else kind(version)
