@@ -38,8 +38,8 @@ OUTER = frozenset({"values/site_services"})
 """Modules that match, and are no part of it: this one loads compilers from a site's folder."""
 
 LIBRARY = frozenset(
-    "__future__ abc base64 bisect collections copy dataclasses datetime decimal difflib enum fnmatch fractions functools graphlib hashlib "
-    "heapq html io ipaddress itertools json math operator posixpath re shlex string textwrap types typing unicodedata "
+    "__future__ abc base64 bisect collections contextlib copy dataclasses datetime decimal difflib enum fnmatch fractions functools gc graphlib "
+    "hashlib heapq html io ipaddress itertools json math operator posixpath re shlex string textwrap types typing unicodedata "
     "urllib.parse uuid".split()
 )
 """Modules of the standard library that touch nothing outside the process."""

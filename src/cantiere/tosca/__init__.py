@@ -15,9 +15,11 @@
 ``pattern``, ``scalars``, ``constraints``, ``values``
     From text to typed values.
 ``functions``
-    ``get_input``, ``get_property``, ``get_attribute``, ``concat`` and ``token``.
+    Intrinsic functions.
 ``topology``, ``requirements``, ``filters``
     Node templates, and who fulfils whose requirements.
+``members``, ``lifecycle``
+    Groups, policies, workflows, substitution mappings; interfaces and artifacts.
 ``check``
     What is checked beside: types, relationship templates, what is declared but not used.
 ``compile``

@@ -11,13 +11,14 @@ from typing import Any
 
 from cantiere.errors import Problem, TemplateError
 from cantiere.model import Facility, Node
-from cantiere.tosca import sources
-from cantiere.tosca.check import SECTION, Checker, unused_inputs
+from cantiere.tosca import secrets, sources
+from cantiere.tosca.check import Checker, unused_inputs
 from cantiere.tosca.constraints import Constraints
 from cantiere.tosca.document import Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, from_python
 from cantiere.tosca.functions import Functions
 from cantiere.tosca.grammar import Grammar, empty
+from cantiere.tosca.members import SECTION
 from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote
 from cantiere.tosca.registry import Registry
 from cantiere.tosca.requirements import Requirements
@@ -75,7 +76,7 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
                 return _Compiler(path, read, problems, budget).compile(inputs or {}, inputs_file)
         except TooManyError:
             pass
-    raise TemplateError(problems.finish())
+    raise TemplateError(problems.finish(), problems.shown(problems.warnings))
 
 
 @contextmanager
@@ -111,9 +112,10 @@ class _Compiler:
         self.topology = Topology(self.registry, problems, share=budget.share)
         self.inputs: dict[str, Element | Void] = {}
         self.values.definitions = self.definitions
-        self.values.functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
+        self.values.functions = functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
         self.topology.matcher = self.requirements = Requirements(self.topology, self.definitions, self.values, problems)
         self.checker = Checker(self.definitions, self.values, self.topology, problems)
+        functions.lifecycle = self.checker.lifecycle
 
     def compile(self, given: Mapping[str, Any], inputs_file: Path | None) -> Loaded:
         """The facility, or every problem."""
@@ -123,12 +125,10 @@ class _Compiler:
             if "topology_template" not in self.root.entries:
                 message = "The template has no topology_template."
                 self.problems.error("template.empty", message, "Add 'topology_template:' with node templates.", self.root)
-            raise TemplateError(self._all() or [_nothing(self.path)])
+            raise TemplateError(self._all() or [_nothing(self.path)], self._warned())
         declared = self.checker.inputs(body)
         self._inputs(declared, given, inputs_file)
         self.topology.read(body, self.grammar)
-        groups = body.get("groups")
-        self.checker.topology_groups = tuple(groups.entries) if isinstance(groups, Map) else ()
         self.checker.topology_keywords(body)
         properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
         self.checker.relationship_templates(body)
@@ -137,9 +137,12 @@ class _Compiler:
         unused_inputs(body, declared, self.problems)
         name, description = self._about()
         if problems := self._all():
-            raise TemplateError(problems)
+            raise TemplateError(problems, self._warned())
         nodes = tuple(self._node(template, properties[template]) for template in ordered)
-        return Loaded(Facility(name, description, nodes, outputs), tuple(self.problems.warnings))
+        return Loaded(Facility(name, description, nodes, outputs), self._warned())
+
+    def _warned(self) -> tuple[Problem, ...]:
+        return tuple(self.problems.shown(self.problems.warnings))
 
     def _all(self) -> tuple[Problem, ...]:
         return self.problems.finish()
@@ -162,6 +165,8 @@ class _Compiler:
     def _inputs(self, declared: dict[str, tuple[Scalar, Schema]], given: Mapping[str, Any], inputs_file: Path | None) -> None:
         """Find the value of every input and check it."""
         written = sources.inputs(inputs_file, self.problems, self.budget) if inputs_file is not None else None
+        if any(schema.secret for _, schema in declared.values()):
+            self.problems.texts.pop(str(inputs_file), None)
         values: dict[str, Element] = {}
         for key, element in written.items() if written else ():
             if key.text in declared:
@@ -205,6 +210,8 @@ class _Compiler:
             if given is None and fixed is None and isinstance(default, Void):
                 return Void.INVALID
         element = given if given is not None else fixed if fixed is not None else schema.default
+        if element is not None and not secrets.check(name, schema, element, self.problems):
+            return Void.INVALID
         if element is None:
             if not schema.required:
                 return Void.ABSENT
@@ -217,7 +224,7 @@ class _Compiler:
             remedy = f"Write a value of type {schema.title}, or remove the line."
             self.problems.error("property.type", f"The input {quote(name)} is given without a value.", remedy, element, path)
             return Void.INVALID
-        return Void.INVALID if isinstance(self.values.convert(element, schema, None, path), Void) else element
+        return Void.INVALID if isinstance(self.values.convert(element, schema, None, path, unconstrained=schema.secret), Void) else element
 
     def _fixed(self, name: str) -> Element | None:
         """The value that the template itself gives an input."""
