@@ -56,9 +56,10 @@ def _print(data: object) -> None:
 def validate(options: argparse.Namespace) -> int:
     """Check a template and its inputs."""
     from cantiere import catalogue
+    from cantiere.imports import fetcher
     from cantiere.tosca.compile import load
 
-    loaded = load(options.template, inputs=_inputs(options), inputs_file=options.inputs)
+    loaded = load(options.template, inputs=_inputs(options), inputs_file=options.inputs, fetch=fetcher(options.template))
     problems = catalogue.check(loaded.facility)
     if problems:
         raise TemplateError(problems)

@@ -4,8 +4,8 @@
 
 ``elements``, ``document``
     YAML with a position for every element, and limits against hostile input.
-``sources``
-    The template, the files that it imports, and the inputs.
+``sources``, ``csar``
+    The template or the archive with it, the files that it imports, and the inputs.
 ``modern``
     TOSCA 2.0, written as 1.3 has it.
 ``grammar``

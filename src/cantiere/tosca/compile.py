@@ -44,7 +44,9 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None) -> Loaded:
+def load(
+    path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None, fetch: sources.Fetch | None = None
+) -> Loaded:
     """Read, check and compile a template.
 
     Parameters
@@ -56,6 +58,8 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
         of type string is read as YAML (``"4"``, ``"[/cms]"``).
     inputs_file:
         A YAML file with input names and values.
+    fetch:
+        Gets what a URL has, for imports; without it URLs are refused.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
     budget = Budget()
     with _no_collection():
         try:
-            read = sources.load(path, problems, budget)
+            read = sources.load(path, problems, budget, fetch)
             if read is not None:
                 return _Compiler(path, read, problems, budget).compile(inputs or {}, inputs_file)
         except TooManyError:
@@ -105,6 +109,7 @@ class _Compiler:
             if document.root is not self.root and "topology_template" in document.root.entries:
                 message, key = "The topology template of an imported file is not used.", document.root.keys["topology_template"]
                 problems.warn("import.topology", message, "Import files that hold types alone.", key, SECTION)
+        self.registry.prefixes |= read.prefixes
         self.registry.link()
         self.values = Values(problems, budget.share)
         self.constraints = Constraints(problems, self.values.operand, budget.share)
