@@ -42,6 +42,8 @@ class Workspace:
         ``podman`` or ``docker``.
     warnings:
         What the front end warned of.
+    notices:
+        What it took notice of: see :class:`cantiere.tosca.compile.Loaded`.
     replace:
         Machines that are to be made anew.
     scale:
@@ -53,6 +55,7 @@ class Workspace:
     inputs: Mapping[str, Any]
     engine_name: str
     warnings: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = ()
     replace: tuple[str, ...] = ()
     scale: Mapping[str, int] = field(default_factory=dict)
 
@@ -161,7 +164,9 @@ def open_site(
     problems = catalogue.check(loaded.facility, site.platform, own)
     from cantiere.engine import preferred
 
-    workspace = Workspace(site, loaded.facility, dict(inputs), preferred(site.engine), loaded.warnings, tuple(replace), scale or {})
+    engine = preferred(site.engine)
+    told = loaded.warnings, loaded.notices
+    workspace = Workspace(site, loaded.facility, dict(inputs), engine, *told, tuple(replace), scale or {})
     if workspace.fleet:
         problems = [*problems, *workspace.fleet.check()]
     if problems:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cantiere.errors import Problem, TemplateError
+from cantiere.errors import Location, Problem, TemplateError
+from cantiere.indigo.model import Theirs
+from cantiere.indigo.translate import translate
 from cantiere.model import Facility, Node
 from cantiere.tosca import sources
 from cantiere.tosca.check import SECTION, Checker, unused_inputs
@@ -35,10 +37,16 @@ class Loaded:
         The facility that it declares.
     warnings:
         What is probably a mistake but does no harm.
+    notices:
+        What a template of a dialect says differently, and what is not carried out of it.
+    became:
+        Of a template of a dialect, each node to the nodes of the facility that it has become.
     """
 
     facility: Facility
     warnings: tuple[Problem, ...]
+    notices: tuple[Problem, ...] = ()
+    became: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None) -> Loaded:
@@ -69,10 +77,27 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
     try:
         read = sources.load(path, problems, budget)
         if read is not None:
-            return _Compiler(path, read, problems, budget).compile(inputs or {}, inputs_file)
+            compiler = _Compiler(path, read, problems, budget)
+            loaded = compiler.compile(inputs or {}, inputs_file)
+            return loaded if problems.dialect is None else _translated(path, compiler, loaded, problems)
     except TooManyError:
         pass
     raise TemplateError(problems.finish())
+
+
+def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Problems) -> Loaded:
+    """The facility of ours that a template of the dialect means."""
+    translation = translate(compiler.described(), problems)
+    problems.dialect = None
+    budget = Budget()
+    ours = _Compiler(path, sources.with_imports(translation.root, path, problems, budget), problems, budget).compile({}, None)
+    about = theirs.facility
+    facility = replace(ours.facility, name=about.name, description=about.description, outputs=about.outputs)
+    return Loaded(facility, *_told(problems), translation.became)
+
+
+def _told(problems: Problems) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    return tuple(problems.warnings), tuple(sorted(problems.notices, key=lambda notice: notice.where or Location("")))
 
 
 class _Compiler:
@@ -115,7 +140,7 @@ class _Compiler:
         groups = body.get("groups")
         self.checker.topology_groups = tuple(groups.entries) if isinstance(groups, Map) else ()
         self.checker.topology_keywords(body)
-        properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
+        self.properties = properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
         self.checker.relationship_templates(body)
         ordered = self.topology.order()
         outputs = self.checker.outputs(body)
@@ -124,7 +149,24 @@ class _Compiler:
         if problems := self._all():
             raise TemplateError(problems)
         nodes = tuple(self._node(template, properties[template]) for template in ordered)
-        return Loaded(Facility(name, description, nodes, outputs), tuple(self.problems.warnings))
+        self.ordered = ordered
+        return Loaded(Facility(name, description, nodes, outputs), *_told(self.problems))
+
+    def described(self) -> list[Theirs]:
+        """What was compiled, each node with its capabilities and those it requires before it."""
+        found: dict[Template, Theirs] = {}
+        for template in self.ordered:
+            assert template.type is not None
+            found[template] = Theirs(
+                template.name,
+                template.mark,
+                tuple(type_.name for type_ in template.type.chain()),
+                self.properties[template],
+                self.checker.assigned.get(template, {}),
+                {name: tuple(found[link.target] for link in links) for name, links in self.topology.links(template).items()},
+                {name: key.mark for name, key in template.properties.keys.items()} if template.properties else {},
+            )
+        return sorted(found.values(), key=lambda node: self.topology.templates[node.name].index)
 
     def _all(self) -> tuple[Problem, ...]:
         return self.problems.finish()

@@ -196,8 +196,9 @@ class Requirements:
                 return None
             capability, reason = self._suits(template, target.type, wanted)
             reason = reason or self._filtered(template, target, wanted)
-            if reason:
-                message = f"{quote(target.name)} cannot be the {quote(name)} of {quote(template.name)}: {reason}."
+            refused = f"{quote(target.name)} cannot be the {quote(name)} of {quote(template.name)}: {reason}"
+            if reason and not self.problems.tolerates("mismatch", refused, wanted.mark, wanted.path):
+                message = f"{refused}."
                 remedy = self._remedy(template, wanted)
                 self.problems.error("requirement.mismatch", message, remedy, wanted.mark, wanted.path)
                 return None
