@@ -6,6 +6,8 @@
     YAML with a position for every element, and limits against hostile input.
 ``sources``
     The template, the files that it imports, and the inputs.
+``modern``
+    TOSCA 2.0, written as 1.3 has it.
 ``grammar``
     Which keywords a construct may have.
 ``registry``, ``schema``

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,15 +76,28 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
     """
     problems = Problems()
     budget = Budget()
-    try:
-        read = sources.load(path, problems, budget)
-        if read is not None:
-            compiler = _Compiler(path, read, problems, budget)
-            loaded = compiler.compile(inputs or {}, inputs_file)
-            return loaded if problems.dialect is None else _translated(path, compiler, loaded, problems)
-    except TooManyError:
-        pass
+    with _no_collection():
+        try:
+            read = sources.load(path, problems, budget)
+            if read is not None:
+                compiler = _Compiler(path, read, problems, budget)
+                loaded = compiler.compile(inputs or {}, inputs_file)
+                return loaded if problems.dialect is None else _translated(path, compiler, loaded, problems)
+        except TooManyError:
+            pass
     raise TemplateError(problems.finish())
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave out the collector of cyclic garbage: a document is a tree of very many objects, and none of them is garbage before the end."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Problems) -> Loaded:
@@ -115,10 +130,10 @@ class _Compiler:
                 message, key = "The topology template of an imported file is not used.", document.root.keys["topology_template"]
                 problems.warn("import.topology", message, "Import files that hold types alone.", key, SECTION)
         self.registry.link()
-        self.values = Values(problems)
-        self.constraints = Constraints(problems, self.values.operand)
+        self.values = Values(problems, budget.share)
+        self.constraints = Constraints(problems, self.values.operand, budget.share)
         self.definitions = Definitions(self.registry, problems, self.constraints)
-        self.topology = Topology(self.registry, problems)
+        self.topology = Topology(self.registry, problems, share=budget.share)
         self.inputs: dict[str, Element | Void] = {}
         self.values.definitions = self.definitions
         self.values.functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)

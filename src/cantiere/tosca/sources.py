@@ -13,7 +13,7 @@ from cantiere.errors import CantiereError, Problem
 from cantiere.indigo.dialect import Dialect, served, speaks
 from cantiere.indigo.partial import merge, parents
 from cantiere.indigo.rewriting import rewrite
-from cantiere.tosca import grammar
+from cantiere.tosca import grammar, modern
 from cantiere.tosca.document import MAX_BYTES, Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, Seq, kind
 from cantiere.tosca.grammar import Grammar
@@ -21,6 +21,7 @@ from cantiere.tosca.problems import Place, Problems, listed, quote
 
 TYPES = Path(__file__).resolve().parents[3] / "tosca" / "types"
 MAX_FILES = 64
+VERSION = "tosca_simple_yaml_1_3"
 MAX_CHAIN = 32
 
 
@@ -89,7 +90,7 @@ def read(path: Path, name: str, problems: Problems, budget: Budget, at: Place | 
             problems.error("file.kind", f"{quote(name)} is not a regular file.", "Name a YAML file.", place)
             return None
         if size > MAX_BYTES:
-            problems.error("document.size", f"{quote(name)} has more than {MAX_BYTES} bytes.", "Split it with imports.", place)
+            problems.error("document.size", f"{quote(name)} has more than {MAX_BYTES} bytes.", "Write a smaller one.", place)
             return None
         data = path.read_bytes()
     except FileNotFoundError:
@@ -143,7 +144,7 @@ class _Loader:
         root = read(path, name, self.problems, self.budget, at)
         if root is None:
             if len(self.problems.errors) == before:
-                remedy = f"Begin with 'tosca_definitions_version: {grammar.VERSIONS[-1]}'."
+                remedy = f"Begin with 'tosca_definitions_version: {VERSION}'."
                 self.problems.error("document.empty", f"{quote(name)} is empty.", remedy, at or Point(name))
             return
         if not isinstance(root, Map):
@@ -153,6 +154,8 @@ class _Loader:
         root = self._spoken(root, path)
         self.sources.documents.append(Document(name, root))
         self.main = True
+        if modern.is_modern(root):
+            modern.rewrite(root, self.problems)
         self._head(root)
         self.imports(root, path, name, (*chain, real))
 
@@ -200,7 +203,7 @@ class _Loader:
         self.grammar.keywords(root, grammar.SERVICE_TEMPLATE, "service template", "")
         version = root.get("tosca_definitions_version")
         if version is None:
-            remedy = f"Begin with 'tosca_definitions_version: {grammar.VERSIONS[-1]}'."
+            remedy = f"Begin with 'tosca_definitions_version: {VERSION}'."
             self.problems.error("version.missing", "The file does not say which version of TOSCA it is written in.", remedy, root)
         elif not isinstance(version, Scalar) or version.text not in grammar.VERSIONS:
             what = quote(version.text) if isinstance(version, Scalar) else kind(version)

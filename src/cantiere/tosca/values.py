@@ -52,14 +52,16 @@ class Values:
     ----------
     problems:
         Where errors go.
+    share:
+        How many times the usual work may be done.
     """
 
     definitions: Definitions
     functions: Functions
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, share: float = 1.0) -> None:
         self.problems = self.all = problems
-        self.steps = MAX_STEPS
+        self.steps = int(MAX_STEPS * share)
 
     def spend(self, steps: int = 1) -> None:
         """Count work.
