@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cantiere import artifacts, bind, catalogue, compose
 from cantiere import site as sites
 from cantiere.errors import CantiereError, Problem, TemplateError
+from cantiere.indigo.outputs import Late
 from cantiere.model import Facility, Project
 from cantiere.plan.build import Wanted
 from cantiere.services.facts import Facts
@@ -48,6 +49,8 @@ class Workspace:
         Machines that are to be made anew.
     scale:
         Pool to how many machines it gets now.
+    late:
+        Outputs that only the running facility can answer, with what they ask for.
     """
 
     site: Site
@@ -58,6 +61,7 @@ class Workspace:
     notices: tuple[Problem, ...] = ()
     replace: tuple[str, ...] = ()
     scale: Mapping[str, int] = field(default_factory=dict)
+    late: Mapping[str, Late] = field(default_factory=dict)
 
     @cached_property
     def fleet(self) -> Fleet | None:
@@ -166,7 +170,7 @@ def open_site(
 
     engine = preferred(site.engine)
     told = loaded.warnings, loaded.notices
-    workspace = Workspace(site, loaded.facility, dict(inputs), engine, *told, tuple(replace), scale or {})
+    workspace = Workspace(site, loaded.facility, dict(inputs), engine, *told, tuple(replace), scale or {}, loaded.late)
     if workspace.fleet:
         problems = [*problems, *workspace.fleet.check()]
     if problems:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cantiere.errors import Location, Problem, TemplateError
 from cantiere.indigo.model import Theirs
+from cantiere.indigo.outputs import Late, late
 from cantiere.indigo.translate import translate
 from cantiere.model import Facility, Node
 from cantiere.tosca import sources
@@ -18,7 +19,7 @@ from cantiere.tosca.check import SECTION, Checker, unused_inputs
 from cantiere.tosca.constraints import Constraints
 from cantiere.tosca.document import Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, from_python
-from cantiere.tosca.functions import Functions
+from cantiere.tosca.functions import Functions, Scope
 from cantiere.tosca.grammar import Grammar, empty
 from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote
 from cantiere.tosca.registry import Registry
@@ -43,12 +44,15 @@ class Loaded:
         What a template of a dialect says differently, and what is not carried out of it.
     became:
         Of a template of a dialect, each node to the nodes of the facility that it has become.
+    late:
+        Of a template of a dialect, outputs that only the running facility can answer, with what they ask for.
     """
 
     facility: Facility
     warnings: tuple[Problem, ...]
     notices: tuple[Problem, ...] = ()
     became: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    late: Mapping[str, Late] = field(default_factory=dict)
 
 
 def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None) -> Loaded:
@@ -108,7 +112,7 @@ def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Probl
     ours = _Compiler(path, sources.with_imports(translation.root, path, problems, budget), problems, budget).compile({}, None)
     about = theirs.facility
     facility = replace(ours.facility, name=about.name, description=about.description, outputs=about.outputs)
-    return Loaded(facility, *_told(problems), translation.became)
+    return Loaded(facility, *_told(problems), translation.became, compiler.late(about.outputs, translation.became))
 
 
 def _told(problems: Problems) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
@@ -182,6 +186,18 @@ class _Compiler:
                 {name: key.mark for name, key in template.properties.keys.items()} if template.properties else {},
             )
         return sorted(found.values(), key=lambda node: self.topology.templates[node.name].index)
+
+    def late(self, outputs: Mapping[str, Any], became: Mapping[str, tuple[str, ...]]) -> dict[str, Late]:
+        """What the outputs without a value ask for, where ours has an answer."""
+        found: dict[str, Late] = {}
+        body = self.grammar.mapping(self.root, "topology_template", "")
+        for name, entry, path in self.grammar.maps(body, "outputs", SECTION, "output") if body else ():
+            element = entry.get("value")
+            if element is not None and outputs.get(name.text) is None:
+                asked = late(element, became, lambda part, path=path: self.values.untyped(part, Scope(None), path))  # type: ignore[misc]
+                if asked is not None:
+                    found[name.text] = asked
+        return found
 
     def _all(self) -> tuple[Problem, ...]:
         return self.problems.finish()
