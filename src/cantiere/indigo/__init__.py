@@ -6,9 +6,9 @@
     What a template of the dialect writes differently, brought to the form of the standard.
 ``partial``
     Templates that are merged with the ones that they belong to.
-``convert``, ``table``
-    Which of their types becomes which of ours, property by property.
-``model``, ``charts``, ``translate``
+``model``, ``convert``, ``table``, ``charts``
+    Which of their types becomes which of ours, property by property; a release by the name of its chart.
+``joins``, ``translate``
     From a checked template of theirs to a template of ours.
 ``outputs``
     Outputs that only the running facility can answer.

@@ -61,12 +61,9 @@ _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SYSTEM = frozenset({"kube-system", "kube-public", "kube-node-lease", "default"})
 
 
-def known(node: Theirs) -> Mapped | None:
-    """What becomes of a release, by the name of its chart; None where we have nothing that does the same."""
-    for type_ in node.types:
-        if type_ in NAMES:
-            return CHARTS.get(str(node.value(NAMES[type_]) or "").rpartition("/")[2])
-    return None
+def known(node: Theirs, type_: str) -> Mapped | None:
+    """What becomes of a release of a type, by the name of its chart; None where we have nothing that does the same."""
+    return CHARTS.get(str(node.value(NAMES[type_]) or "").rpartition("/")[2])
 
 
 def brought(node: Theirs) -> Mapped | None:

@@ -49,6 +49,11 @@ def issuer(value: Any) -> str:
     return text if "://" in text else f"https://{text}"
 
 
+def labels(value: Any) -> dict[str, str]:
+    """Labels of a node of Kubernetes, from ``key=value`` separated by commas."""
+    return {key: text for key, equals, text in (word.partition("=") for word in words(value)) if equals}
+
+
 def images(value: Any) -> list[dict[str, str]]:
     """Images on the spawn page."""
     return [{"title": word.rpartition("/")[2], "image": word} for word in words(value)]

@@ -21,6 +21,9 @@ FAMILIES = (
 )
 """Beginnings of the names by which the dialect is known."""
 
+ALL = "indigo/custom_types.yaml"
+"""File that imports all of our own writing of the dialect's types, below the folder of all types."""
+
 FOLDER = "indigo"
 """Folder of our own writing of the dialect's types, below that of all types."""
 
@@ -56,6 +59,7 @@ class Rule:
 
 RULES = {
     "types": Rule("import", "The types of {} are served by our own, nothing is fetched.", ""),
+    "own": Rule("own", "Types of {} that we have are read as our own.", "Rename types of yours that differ from those of the dialect."),
     "yes-no": Rule("boolean", "{} is read as a boolean of YAML 1.1.", "Write true or false."),
     "constraints": Rule("constraints", "Constraints of {} are a mapping; it is read as a list.", "Write '- ' before each constraint."),
     "repeated": Rule("repeated", "{} is written twice, once without a value; the value counts.", "Remove the empty one."),
@@ -127,6 +131,12 @@ def served(url: str) -> str:
 def speaks(root: Map) -> bool:
     """Whether a file uses or defines a type of the dialect."""
     return any(name.startswith(FAMILIES) for name in _types(root))
+
+
+def defines(root: Map) -> bool:
+    """Whether a file defines a type of the dialect."""
+    defined = root.get("node_types")
+    return isinstance(defined, Map) and any(name.startswith(FAMILIES) for name in defined.entries)
 
 
 def _types(root: Map) -> Iterator[str]:

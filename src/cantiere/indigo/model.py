@@ -98,6 +98,8 @@ class Part:
         Its name; the name of theirs where it is empty. What several nodes of theirs say of one name is put together, the last one counts.
     when:
         Whether it is there.
+    fallback:
+        Whether it is there only where no other node makes one of its name.
     """
 
     type: str
@@ -105,6 +107,7 @@ class Part:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     when: When = always
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cantiere.indigo.dialect import LATE, YES_NO
 from cantiere.tosca.constraints import OPERATORS
 from cantiere.tosca.elements import Element, Map, Scalar, Seq
-from cantiere.tosca.grammar import empty, join
+from cantiere.tosca.grammar import TYPE_SECTIONS, empty, join
 from cantiere.tosca.problems import Problems, quote
 
 GALAXY = "tosca.artifacts.AnsibleGalaxy."
@@ -38,6 +38,37 @@ def rewrite(root: Map, problems: Problems) -> None:
             for change in CHANGES:
                 change(element, path, problems)
         todo += [(value, join(path, name)) for name, value in element.entries.items()]
+
+
+def without(root: Map, ours: Sequence[Map], problems: Problems) -> None:
+    """Take the types out of a file that others define, with what is wrong in them.
+
+    Parameters
+    ----------
+    root:
+        A file with types of the dialect, as a copy of the public ones.
+    ours:
+        Files whose types count.
+    """
+    gone: list[Element] = []
+    for section in TYPE_SECTIONS:
+        written = root.get(section)
+        known = {name for other in ours if isinstance(part := other.get(section), Map) for name in part.entries}
+        for name in [name for name in written.entries if name in known] if isinstance(written, Map) else ():
+            assert isinstance(written, Map)
+            gone.append(written.entries.pop(name))
+            del written.keys[name]
+    inside = {id(element) for element in gone}
+    while gone:
+        element = gone.pop()
+        more = list(element.entries.values()) if isinstance(element, Map) else element.items if isinstance(element, Seq) else []
+        inside |= {id(item) for item in more}
+        gone += more
+    for parent, key, _ in problems.repeated:
+        if id(parent) in inside:
+            problems.withdraw("document.duplicate", key)
+    if inside:
+        problems.tolerates("own", quote(root.mark.name), root)
 
 
 def _repeated(root: Map, problems: Problems) -> None:

@@ -11,42 +11,6 @@ N = "cantiere.nodes."
 T = "tosca.nodes."
 CONTROL, WORKER = "control-plane", "worker"
 
-NEEDS: Mapping[str, Mapping[str, str]] = {
-    f"{N}HTCondorPool": {"issuer": "IAM"},
-    f"{N}XRootDOrigin": {"issuer": "IAM"},
-    f"{N}XRootDCache": {"issuer": "IAM", "source": "XRootDOrigin"},
-    f"{N}ObjectStore": {"issuer": "IAM"},
-    f"{N}JupyterHub": {"issuer": "IAM"},
-    f"{N}DaskGateway": {"hub": "JupyterHub"},
-}
-"""Our type to what it cannot be without; one that is missing is added with :data:`ADDED`."""
-
-USES: Mapping[str, Mapping[str, str]] = {
-    f"{N}JupyterHub": {"queue": "HTCondorPool", "store": "ObjectStore", "software": "CVMFS"},
-    f"{N}HTCondorPool": {"software": "CVMFS"},
-    f"{N}Monitoring": {"queue": "HTCondorPool"},
-}
-"""Our type to what it is joined with where that is there."""
-
-ADDED: Mapping[str, tuple[Part, str, str]] = {
-    "IAM": (
-        Part(f"{N}IAM", name="iam"),
-        "No issuer of tokens is named: a development IAM is added, which is for trials.",
-        "Add a node of type tosca.nodes.indigo.iam.client with the property issuer.",
-    ),
-    "XRootDOrigin": (
-        Part(f"{N}XRootDOrigin", fixed={"sample_data": False}, name="origin"),
-        "No origin is named that the cache could ask: an empty one is added.",
-        "Fill it, or write the facility with the types cantiere.nodes.XRootDOrigin and cantiere.nodes.XRootDCache.",
-    ),
-    "JupyterHub": (
-        Part(f"{N}JupyterHub", name="hub"),
-        "The gateway needs a hub: one is added.",
-        "Leave it, or write the facility in our types.",
-    ),
-}
-"""What is added where something is missing: the node, what is told, and what can be done."""
-
 MACHINE = Mapped(
     parts=(
         Part(
@@ -110,6 +74,7 @@ def _certificates(kind: str, mail: str) -> tuple[Part, ...]:
     )
 
 
+LOCAL_VOLUMES = Part(f"{N}BlockStorage", fixed={"driver": "local-path"}, name="volumes", fallback=True)
 METRICS = Part(f"{N}Autoscaling", (), {"prometheus_adapter": False, "keda": False}, "metrics")
 TRAEFIK = {"driver": "traefik", "nginx_annotations": True, "service_type": "NodePort"}
 GPUS = f"{N}GPUs"
@@ -137,7 +102,6 @@ _FRONT = {
     "tls_certificates": "cert-manager makes the certificates",
     "use_public_ip": "the site says which address the cluster has",
     "kubelet_extra_args": "the role kubernetes configures the kubelet",
-    "nodelabel": "labels are those of the machine pool",
     "gpu_model": "the site's machines say which GPU they have",
 }
 """Properties of front ends and workers of Kubernetes that are not carried over, and what is in their place."""
@@ -157,7 +121,7 @@ KUBERNETES = Mapped(
         ),
         Part(f"{N}GPUs", name="gpus", when=lambda node: node.given("nvidia_support")),
         Part(f"{N}Autoscaling", METRICS.carries, METRICS.fixed, "metrics", lambda node: node.given("install_metrics")),
-        Part(f"{N}BlockStorage", fixed={"driver": "longhorn"}, name="volumes"),
+        Part(f"{N}BlockStorage", fixed={"driver": "longhorn"}, name="volumes", fallback=True),
         Part(
             f"{N}BlockStorage",
             fixed={"driver": "local-path"},
@@ -184,7 +148,7 @@ DODAS = Mapped(
         Part(f"{N}Monitoring", name="monitoring"),
         Part(f"{N}GPUs", name="gpus", when=lambda node: node.given("enable_gpu")),
         METRICS,
-        Part(f"{N}BlockStorage", fixed={"driver": "local-path"}, name="volumes"),
+        LOCAL_VOLUMES,
     ),
     roles=(CONTROL,),
     left={**_FRONT, "cert_manager_type": "the facility's own CA signs: Let's Encrypt needs cert_manager_email"},
@@ -194,6 +158,7 @@ DODAS = Mapped(
 KUBERNETES_WORKER = Mapped(
     parts=(Part(f"{N}GPUs", name="gpus", when=lambda node: node.given("nvidia_support") or node.given("enable_gpu")),),
     roles=(WORKER,),
+    machines=(Carry("nodelabel", "labels", convert.labels),),
     left={**_FRONT, "csi_driver": "volumes are Longhorn's, or those of local-path"},
     taken=_ADDRESSES | {"nvidia_support", "enable_gpu"},
 )
@@ -236,7 +201,7 @@ TABLE: Mapping[str, Mapped] = {
     f"{T}indigo.LRMS.FrontEnd.HTCondor": Mapped(
         parts=(
             Part(f"{N}HTCondorPool", name="pool"),
-            Part(f"{N}BlockStorage", fixed={"driver": "local-path"}, name="volumes"),
+            LOCAL_VOLUMES,
         ),
         roles=(CONTROL,),
         left=POOL_LEFT,
@@ -316,7 +281,7 @@ TABLE: Mapping[str, Mapped] = {
                 "software",
                 lambda node: node.given("cvmfs_repos"),
             ),
-            Part(f"{N}BlockStorage", fixed={"driver": "local-path"}, name="volumes"),
+            LOCAL_VOLUMES,
         ),
         roles=(CONTROL, WORKER),
         left={
@@ -349,7 +314,7 @@ TABLE: Mapping[str, Mapped] = {
                     Carry("local_storage.size", "low_watermark", convert.share(0.7)),
                 ),
             ),
-            Part(f"{N}BlockStorage", fixed={"driver": "local-path"}, name="volumes"),
+            LOCAL_VOLUMES,
         ),
         left={
             "server_image": "the image is ours",

@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cantiere.indigo import charts
+from cantiere.indigo.joins import ADDED, NEEDS, USES
 from cantiere.indigo.model import Carry, Mapped, Part, Theirs
-from cantiere.indigo.table import ADDED, CONTROL, NEEDS, TABLE, USES, WORKER, N
+from cantiere.indigo.table import CONTROL, TABLE, WORKER, N
 from cantiere.tosca.elements import Element, Map, Point, Scalar, Seq
 from cantiere.tosca.problems import Mark, Problems, quote
 
 POOL = f"{N}MachinePool"
 PLATFORM = f"{N}Platform"
 OWN = "Add a service of your own (docs/how-to/own-services.md), or a release of its chart (cantiere.nodes.HelmRelease)."
+PLAY = "Run its play after `up`: ansible-playbook -i inventories/SITE/cantiere.yml PLAY."
+PLAYED = frozenset({"tosca.nodes.SoftwareComponent", "tosca.nodes.ec3.Application", "tosca.nodes.indigo.AnsibleRecipe"})
+"""Types that are nothing but the play that they name."""
+
 REMEDIES: Mapping[str, str] = {
     charts.CHART: "Write it as a node of type cantiere.nodes.HelmRelease, with the chart's version and digest.",
     charts.INSTALL: "Write it as a node of type cantiere.nodes.HelmRelease, with the chart's version and digest.",
@@ -26,7 +31,6 @@ REMEDIES: Mapping[str, str] = {
     "tosca.nodes.indigo.DockerCompose": "Bring it as a chart (cantiere.nodes.HelmRelease).",
     "tosca.nodes.indigo.LRMS.FrontEnd": "Use the HTCondor pool of cantiere (tosca.nodes.indigo.LRMS.FrontEnd.HTCondor), or a cluster.",
     "tosca.nodes.indigo.LRMS.WorkerNode": "Use the HTCondor pool of cantiere (tosca.nodes.indigo.LRMS.WorkerNode.HTCondor), or a cluster.",
-    "tosca.nodes.SoftwareComponent": "Run its play after `up`: ansible-playbook -i inventories/SITE/cantiere.yml PLAY; or bring a chart.",
 }
 """What can be done about a node that nothing here carries out, by its type or one that it derives from."""
 
@@ -117,9 +121,13 @@ class _Translator:
                 self._elsewhere(node, mapped, id(node) in used)
             else:
                 for part in mapped.parts:
-                    if part.when(node):
+                    if part.when(node) and not part.fallback:
                         self._make(part, node)
                 self._left(node, mapped)
+        for node, mapped in found:
+            for part in mapped.parts if mapped else ():
+                if part.fallback and part.name not in self.ours:
+                    self._make(part, node)
         for node, mapped in found:
             if mapped:
                 self._machines(node, mapped)
@@ -215,8 +223,10 @@ class _Translator:
                     self.roles[name].append(role)
 
     def _unserved(self, node: Theirs) -> None:
+        if node.value("is_enabled") is False:
+            return
         message = f"Nothing here carries out {quote(node.name)}, which is a {node.types[0]}."
-        remedy = next((REMEDIES[type_] for type_ in node.types if type_ in REMEDIES), OWN)
+        remedy = PLAY if node.types[0] in PLAYED else next((REMEDIES[type_] for type_ in node.types if type_ in REMEDIES), OWN)
         self.problems.note("dialect.unserved", message, remedy, node.mark, node.name)
 
     def _elsewhere(self, node: Theirs, mapped: Mapped, used: bool) -> None:
@@ -264,9 +274,13 @@ class _Translator:
 
 
 def _mapped(node: Theirs) -> Mapped | None:
-    """What becomes of a node: by its chart or object, else by its type or the nearest one that it derives from."""
-    found = charts.known(node) or charts.brought(node)
-    return found or next((TABLE[type_] for type_ in node.types if type_ in TABLE), None)
+    """What becomes of a node, by its type or the nearest one that it derives from; a release by its chart."""
+    for type_ in node.types:
+        if type_ in TABLE:
+            return TABLE[type_]
+        if type_ in charts.NAMES:
+            return charts.known(node, type_)
+    return charts.brought(node)
 
 
 def _carried(node: Theirs, mapped: Mapped) -> Iterable[Theirs]:

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cantiere.errors import CantiereError, Problem
-from cantiere.indigo.dialect import Dialect, served, speaks
+from cantiere.indigo.dialect import ALL, Dialect, defines, served, speaks
 from cantiere.indigo.partial import merge, parents
-from cantiere.indigo.rewriting import rewrite
+from cantiere.indigo.rewriting import rewrite, without
 from cantiere.tosca import grammar, modern
 from cantiere.tosca.document import MAX_BYTES, Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, Seq, kind
@@ -157,6 +157,10 @@ class _Loader:
         if modern.is_modern(root):
             modern.rewrite(root, self.problems)
         self._head(root)
+        if self.problems.dialect is not None and defines(root) and not real.is_relative_to(TYPES):
+            self.document(TYPES / ALL, str(TYPES / ALL), at, (*chain, real))
+            ours = [document.root for document in self.sources.documents if document.name.startswith(f"{TYPES}/")]
+            without(root, [normative(), *ours], self.problems)
         self.imports(root, path, name, (*chain, real))
 
     def imports(self, root: Map, path: Path, name: str, chain: tuple[Path, ...]) -> None:

@@ -166,7 +166,7 @@ class Values:
             good = type(value) in (int, float) and value == value
             return float(text) if good and type(value) is float else value if good else self._mismatch(element, schema, path, "a number")
         if base == "boolean":
-            if text.lower() in YES_NO and self.problems.tolerates("boolean", f"{quote(text)} for {called(path)}", element, path):
+            if text.lower() in YES_NO and self.problems.tolerates("boolean", quote(text), element):
                 return YES_NO[text.lower()]
             return value if isinstance(value, bool) else self._mismatch(element, schema, path, "true or false")
         if base == "version":

@@ -8,7 +8,7 @@ import pytest
 
 from cantiere.indigo.dialect import RULES
 from cantiere.tosca.compile import Loaded
-from support.indigo import HEAD, written
+from support.indigo import HEAD, PUBLIC, written
 from support.templates import Loader
 
 VM = "    vm: {type: tosca.nodes.indigo.Compute}\n"
@@ -62,7 +62,7 @@ def test_a_rule_is_relaxed_and_told_with_its_place(tosca: Loader, rule: str, tex
 
 
 def test_every_rule_has_its_test() -> None:
-    assert {rule.split()[0] for rule, *_ in RULE} | {"parent"} == set(RULES)
+    assert {rule.split()[0] for rule, *_ in RULE} | {"parent", "own"} == set(RULES)
 
 
 STRICT = [
@@ -128,6 +128,22 @@ def test_a_client_that_is_given_is_not_late(tosca: Loader) -> None:
 def test_types_that_we_do_not_have_are_told(tosca: Loader) -> None:
     text = written(VM, head=HEAD.replace("custom_types", "others"))
     assert tosca.codes(text)[:1] == ["import.url:3"]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (PUBLIC / "types").glob("*.yaml")))
+def test_a_copy_of_public_types_beside_the_template(tosca: Loader, name: str) -> None:
+    tosca.write(name, (PUBLIC / "types" / name).read_bytes())
+    loaded = tosca(written(VM, head=f"{PLAIN}imports: [{name}]\n"))
+    assert [notice.where.file.rpartition("/")[2] for notice in loaded.notices if notice.code == "dialect.own" and notice.where] == [name]
+
+
+def test_types_of_a_copy_that_we_do_not_have_are_read_from_it(tosca: Loader) -> None:
+    types = "node_types:\n  tosca.nodes.indigo.Compute: {derived_from: nothing}\n"
+    types += "  tosca.nodes.indigo.Mine:\n    derived_from: tosca.nodes.indigo.Compute\n"
+    tosca.write("types.yaml", PLAIN + types + "    properties: {colour: {type: string}}\n")
+    vm = "    vm: {type: tosca.nodes.indigo.Mine, properties: {colour: red}}\n"
+    loaded = tosca(written(vm, head=f"{PLAIN}imports: [types.yaml]\n"))
+    assert [node.name for node in loaded.facility.of_type("cantiere.nodes.MachinePool")] == ["vm"]
 
 
 PARENT = written(

@@ -94,6 +94,17 @@ def test_every_node_of_a_public_template_is_mapped_or_named(templates: dict[str,
     assert {node for names in loaded.became.values() for node in names} <= {node.name for node in loaded.facility.nodes}
 
 
+def test_a_template_by_the_conventions_of_infn_cloud() -> None:
+    loaded = load(Path(__file__).with_name("infn.yaml"), {"admin_token": "unused", "htc_secret": "unused"})
+    assert {"machine/k8s-master-server-1", "machine/k8s-slave-server-2", "release/pool", "release/longhorn"} <= set(steps(loaded.facility))
+    assert loaded.facility.node("iam").properties["issuer_url"] == "https://iam.example.org"
+    assert loaded.facility.node("k8s-slave-server").properties["labels"] == {"htc": "worker"}
+    assert {notice.code for notice in loaded.notices} == {
+        f"dialect.{rule}" for rule in ("types", "constraints", "yes-no", "late", "role", "empty-list", "left", "elsewhere")
+    }
+    assert sorted(loaded.late) == ["k8s_endpoint", "k8s_node_ip", "node_creds"]
+
+
 def test_an_elastic_cluster_lets_its_workers_grow(templates: dict[str, Loaded], tmp_path: Path) -> None:
     loaded = load(public(tmp_path) / "kubernetes_elastic.yaml", {"max_wn_num": 9})
     assert loaded.facility.node("wn").properties["max_count"] == 9
@@ -148,9 +159,46 @@ def test_a_node_without_a_service_is_told_with_what_to_do(tosca: Loader) -> None
     loaded = tosca(written(FRONT + galaxy))
     assert lines(loaded, "dialect.unserved") == [
         "8 Nothing here carries out 'galaxy', which is a tosca.nodes.indigo.OphidiaServer. "
-        "Run its play after `up`: ansible-playbook -i inventories/SITE/cantiere.yml PLAY; or bring a chart."
+        "Add a service of your own (docs/how-to/own-services.md), or a release of its chart (cantiere.nodes.HelmRelease)."
     ]
     assert "galaxy" not in {node.name for node in loaded.facility.nodes}
+
+
+def test_a_node_that_is_nothing_but_a_play(tosca: Loader) -> None:
+    loaded = tosca(written(VM + "    extra: {type: tosca.nodes.SoftwareComponent, requirements: [{host: vm}]}\n"))
+    assert lines(loaded, "dialect.unserved") == [
+        "7 Nothing here carries out 'extra', which is a tosca.nodes.SoftwareComponent. "
+        "Run its play after `up`: ansible-playbook -i inventories/SITE/cantiere.yml PLAY."
+    ]
+
+
+LONGHORN = (
+    "    volumes_of_theirs:\n      type: tosca.nodes.DODAS.Kubernetes.LongHorn\n"
+    "      properties: {is_enabled: true, name: longhorn, chart: longhorn/longhorn, repos: []}\n      requirements: [{host: vm}]\n"
+)
+DODAS = "    front: {type: tosca.nodes.DODAS.FrontEnd.Kubernetes, requirements: [{host: vm}]}\n"
+
+
+@pytest.mark.parametrize("nodes", [VM + DODAS + LONGHORN, LONGHORN + DODAS + VM])
+def test_what_a_node_of_its_own_says_counts_more_than_what_the_front_end_brings(tosca: Loader, nodes: str) -> None:
+    assert tosca(written(nodes)).facility.node("volumes").properties["driver"] == "longhorn"
+    assert tosca(written(VM + DODAS)).facility.node("volumes").properties["driver"] == "local-path"
+
+
+def test_labels_of_workers_are_those_of_their_pool(tosca: Loader) -> None:
+    worker = (
+        "    worker:\n      type: tosca.nodes.DODAS.WorkerNode.Kubernetes\n      properties: {front_end_ip: '', nodelabel: 'htc=worker'}\n"
+    )
+    machines = "      requirements: [{host: more}]\n    more: {type: tosca.nodes.indigo.Compute}\n"
+    assert tosca(written(VM + DODAS + worker + machines)).facility.node("more").properties["labels"] == {"htc": "worker"}
+
+
+def test_what_is_off_is_not_told(tosca: Loader) -> None:
+    needed = "properties: {kube_type_of_node: wn, kube_front_end_ip: ''}, requirements: [{host: vm}]"
+    kafka = f"    kafka: {{type: tosca.nodes.DODAS.Kubernetes.Kafka, {needed}}}\n"
+    assert lines(tosca(written(VM + kafka)), "dialect.unserved") == []
+    on = kafka.replace("{kube_type", "{is_enabled: true, kube_type")
+    assert len(lines(tosca(written(VM + on)), "dialect.unserved")) == 1
 
 
 def test_a_type_of_the_template_is_what_it_derives_from(tosca: Loader) -> None:
