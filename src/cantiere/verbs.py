@@ -20,18 +20,21 @@ if TYPE_CHECKING:
     from cantiere.workspace import Workspace
 
 CHANGES = 5
+ENVIRONMENT = "CANTIERE_INPUT_"
+"""Beginning of the names of environment variables that give inputs; ``--input`` wins over them, they over the inputs file."""
 
 
 def _inputs(options: argparse.Namespace) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for given in options.input:
+    environment = [f"{name.removeprefix(ENVIRONMENT)}={text}" for name, text in os.environ.items() if name.startswith(ENVIRONMENT)]
+    for given in [*environment, *options.input]:
         name, equals, text = given.partition("=")
         if not equals:
             raise TemplateError(Problem("input.shape", f"--input {given!r} has no value", "write --input NAME=VALUE", path=given))
         try:
             values[name] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise TemplateError(Problem("input.yaml", f"--input {name}: the value is no YAML: {error}", "quote it", path=name)) from error
+            raise TemplateError(Problem("input.yaml", f"--input {name}: the value is no YAML", "quote it", path=name)) from error
     return values
 
 
@@ -60,9 +63,10 @@ def _print(data: object) -> None:
 def validate(options: argparse.Namespace) -> int:
     """Check a template and its inputs."""
     from cantiere import catalogue
+    from cantiere.imports import fetcher
     from cantiere.tosca.compile import load
 
-    loaded = load(options.template, inputs=_inputs(options), inputs_file=options.inputs)
+    loaded = load(options.template, inputs=_inputs(options), inputs_file=options.inputs, fetch=fetcher(options.template))
     problems = catalogue.check(loaded.facility)
     if problems:
         raise TemplateError(problems)

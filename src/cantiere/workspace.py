@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cantiere import artifacts, bind, catalogue, compose
 from cantiere import site as sites
 from cantiere.errors import CantiereError, Problem, TemplateError
+from cantiere.imports import fetcher
 from cantiere.indigo.outputs import Late
 from cantiere.model import Facility, Project
 from cantiere.plan.build import Wanted
@@ -163,7 +164,7 @@ def open_site(
     """
     path = sites.find(name)
     site = sites.load(path, template, inputs_file)
-    loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file)
+    loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file, fetch=fetcher(site.template))
     own = site_services.load(site.file.parent, site.services)
     problems = catalogue.check(loaded.facility, site.platform, own)
     from cantiere.engine import preferred

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cantiere.indigo.dialect import Dialect, speaks
+from cantiere.indigo.rewriting import rewrite
 from cantiere.tosca.elements import Element, Map, Scalar, Seq
+from cantiere.tosca.problems import Problems, quote
 
 MERGED = ("inputs", "node_templates", "outputs")
 
@@ -15,6 +18,30 @@ def parents(root: Map) -> list[Scalar]:
     written = metadata.get("parents") if isinstance(metadata, Map) else None
     entries = written.items if isinstance(written, Seq) else [written]
     return [entry for entry in entries if isinstance(entry, Scalar) and isinstance(entry.value, str)]
+
+
+def spoken(root: Map, older: Sequence[tuple[Scalar, Map]] | None, problems: Problems) -> Map:
+    """A file as the dialect means it, if the template speaks one; an add-on is merged with what it belongs to.
+
+    Parameters
+    ----------
+    root:
+        The file's content.
+    older:
+        What the template belongs to, each with the place that names it; None for a file that it imports.
+    problems:
+        Where the dialect is known by everybody, and where notices go.
+    """
+    family = [*(parent for _, parent in older or ()), root]
+    if older is not None and any(speaks(member) for member in family):
+        problems.dialect = Dialect(problems)
+    if problems.dialect is None:
+        return root
+    for name, _ in older or ():
+        problems.tolerates("parent", quote(name.text), name, "metadata.parents")
+    for member in family:
+        rewrite(member, problems)
+    return merge(family) if older else root
 
 
 def merge(roots: Sequence[Map]) -> Map:

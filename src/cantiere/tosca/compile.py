@@ -14,13 +14,14 @@ from cantiere.indigo.model import Theirs
 from cantiere.indigo.outputs import Late, late
 from cantiere.indigo.translate import translate
 from cantiere.model import Facility, Node
-from cantiere.tosca import sources
-from cantiere.tosca.check import SECTION, Checker, unused_inputs
+from cantiere.tosca import secrets, sources
+from cantiere.tosca.check import Checker, unused_inputs
 from cantiere.tosca.constraints import Constraints
 from cantiere.tosca.document import Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, from_python
 from cantiere.tosca.functions import Functions, Scope
 from cantiere.tosca.grammar import Grammar, empty
+from cantiere.tosca.members import SECTION
 from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote
 from cantiere.tosca.registry import Registry
 from cantiere.tosca.requirements import Requirements
@@ -55,7 +56,9 @@ class Loaded:
     late: Mapping[str, Late] = field(default_factory=dict)
 
 
-def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None) -> Loaded:
+def load(
+    path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None, fetch: sources.Fetch | None = None
+) -> Loaded:
     """Read, check and compile a template.
 
     Parameters
@@ -67,6 +70,8 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
         of type string is read as YAML (``"4"``, ``"[/cms]"``).
     inputs_file:
         A YAML file with input names and values.
+    fetch:
+        Gets what a URL has, for imports; without it URLs are refused.
 
     Returns
     -------
@@ -82,14 +87,14 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
     budget = Budget()
     with _no_collection():
         try:
-            read = sources.load(path, problems, budget)
+            read = sources.load(path, problems, budget, fetch)
             if read is not None:
                 compiler = _Compiler(path, read, problems, budget)
                 loaded = compiler.compile(inputs or {}, inputs_file)
                 return loaded if problems.dialect is None else _translated(path, compiler, loaded, problems)
         except TooManyError:
             pass
-    raise TemplateError(problems.finish())
+    raise TemplateError(problems.finish(), problems.shown(problems.warnings))
 
 
 @contextmanager
@@ -116,7 +121,8 @@ def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Probl
 
 
 def _told(problems: Problems) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
-    return tuple(problems.warnings), tuple(sorted(problems.notices, key=lambda notice: notice.where or Location("")))
+    notices = sorted(problems.notices, key=lambda notice: notice.where or Location(""))
+    return tuple(problems.shown(problems.warnings)), tuple(notices)
 
 
 class _Compiler:
@@ -133,6 +139,7 @@ class _Compiler:
             if document.root is not self.root and "topology_template" in document.root.entries:
                 message, key = "The topology template of an imported file is not used.", document.root.keys["topology_template"]
                 problems.warn("import.topology", message, "Import files that hold types alone.", key, SECTION)
+        self.registry.prefixes |= read.prefixes
         self.registry.link()
         self.values = Values(problems, budget.share)
         self.constraints = Constraints(problems, self.values.operand, budget.share)
@@ -140,9 +147,10 @@ class _Compiler:
         self.topology = Topology(self.registry, problems, share=budget.share)
         self.inputs: dict[str, Element | Void] = {}
         self.values.definitions = self.definitions
-        self.values.functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
+        self.values.functions = functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
         self.topology.matcher = self.requirements = Requirements(self.topology, self.definitions, self.values, problems)
         self.checker = Checker(self.definitions, self.values, self.topology, problems)
+        functions.lifecycle = self.checker.lifecycle
 
     def compile(self, given: Mapping[str, Any], inputs_file: Path | None) -> Loaded:
         """The facility, or every problem."""
@@ -152,12 +160,10 @@ class _Compiler:
             if "topology_template" not in self.root.entries:
                 message = "The template has no topology_template."
                 self.problems.error("template.empty", message, "Add 'topology_template:' with node templates.", self.root)
-            raise TemplateError(self._all() or [_nothing(self.path)])
+            raise TemplateError(self._all() or [_nothing(self.path)], self._warned())
         declared = self.checker.inputs(body)
         self._inputs(declared, given, inputs_file)
         self.topology.read(body, self.grammar)
-        groups = body.get("groups")
-        self.checker.topology_groups = tuple(groups.entries) if isinstance(groups, Map) else ()
         self.checker.topology_keywords(body)
         self.properties = properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
         self.checker.relationship_templates(body)
@@ -166,10 +172,13 @@ class _Compiler:
         unused_inputs(body, declared, self.problems)
         name, description = self._about()
         if problems := self._all():
-            raise TemplateError(problems)
+            raise TemplateError(problems, self._warned())
         nodes = tuple(self._node(template, properties[template]) for template in ordered)
         self.ordered = ordered
         return Loaded(Facility(name, description, nodes, outputs), *_told(self.problems))
+
+    def _warned(self) -> tuple[Problem, ...]:
+        return tuple(self.problems.shown(self.problems.warnings))
 
     def described(self) -> list[Theirs]:
         """What was compiled, each node with its capabilities and those it requires before it."""
@@ -220,6 +229,8 @@ class _Compiler:
     def _inputs(self, declared: dict[str, tuple[Scalar, Schema]], given: Mapping[str, Any], inputs_file: Path | None) -> None:
         """Find the value of every input and check it."""
         written = sources.inputs(inputs_file, self.problems, self.budget) if inputs_file is not None else None
+        if any(schema.secret for _, schema in declared.values()):
+            self.problems.texts.pop(str(inputs_file), None)
         values: dict[str, Element] = {}
         for key, element in written.items() if written else ():
             if key.text in declared:
@@ -263,6 +274,8 @@ class _Compiler:
             if given is None and fixed is None and isinstance(default, Void):
                 return Void.INVALID
         element = given if given is not None else fixed if fixed is not None else schema.default
+        if element is not None and not secrets.check(name, schema, element, self.problems):
+            return Void.INVALID
         if element is None:
             if not schema.required:
                 return Void.ABSENT
@@ -275,7 +288,7 @@ class _Compiler:
             remedy = f"Write a value of type {schema.title}, or remove the line."
             self.problems.error("property.type", f"The input {quote(name)} is given without a value.", remedy, element, path)
             return Void.INVALID
-        return Void.INVALID if isinstance(self.values.convert(element, schema, None, path), Void) else element
+        return Void.INVALID if isinstance(self.values.convert(element, schema, None, path, unconstrained=schema.secret), Void) else element
 
     def _fixed(self, name: str) -> Element | None:
         """The value that the template itself gives an input."""

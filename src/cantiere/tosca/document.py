@@ -109,6 +109,7 @@ def parse(data: bytes, name: str, problems: Problems, budget: Budget) -> Element
         head = data[: error.start].decode("utf-8", "replace")
         problems.error("document.encoding", "The document is not UTF-8.", "Save the file as UTF-8.", _after(head, name))
         return None
+    problems.texts[name] = text
     if found := _UNPRINTABLE.search(text):
         what = f"Character U+{ord(found[0]):04X} may not stand in YAML."
         problems.error(

@@ -65,6 +65,39 @@ RELATIONSHIP_TEMPLATE = ("type", "description", "metadata", "properties", "attri
 REQUIREMENT_ASSIGNMENT = ("node", "capability", "relationship", "node_filter", "occurrences", "count", "description", "metadata")
 RELATIONSHIP_ASSIGNMENT = ("type", "properties", "interfaces")
 CAPABILITY_ASSIGNMENT = ("properties", "attributes", "occurrences")
+GROUP = ("type", "description", "metadata", "properties", "attributes", "members", "interfaces")
+POLICY = ("type", "description", "metadata", "properties", "targets", "triggers")
+TRIGGER = (
+    "description",
+    "event",
+    "event_type",
+    "schedule",
+    "target_filter",
+    "condition",
+    "constraint",
+    "period",
+    "evaluations",
+    "method",
+    "action",
+)
+WORKFLOW = ("description", "metadata", "inputs", "preconditions", "steps", "implementation", "outputs")
+STEP = ("target", "target_relationship", "operation_host", "filter", "activities", "on_success", "on_failure")
+ACTIVITIES = ("delegate", "set_state", "call_operation", "inline")
+SUBSTITUTION = ("node_type", "substitution_filter", "properties", "attributes", "capabilities", "requirements", "interfaces")
+INTERFACE = ("derived_from", "version", "metadata", "type", "description", "inputs", "operations", "notifications")
+OPERATION = ("description", "implementation", "inputs", "outputs", "metadata")
+ARTIFACT = (
+    "type",
+    "file",
+    "repository",
+    "description",
+    "metadata",
+    "deploy_path",
+    "artifact_version",
+    "checksum",
+    "checksum_algorithm",
+    "properties",
+)
 NODE_FILTER = ("properties", "capabilities")
 SCHEMA = ("type", "description", "constraints", "entry_schema", "key_schema", "external-schema", "metadata")
 PROPERTY = (*SCHEMA, "required", "default", "status")

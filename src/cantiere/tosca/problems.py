@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +18,9 @@ MAX_PROBLEMS = 200
 MAX_SUGGESTIONS = 50
 MAX_CANDIDATES = 400
 SHOWN = 60
+EXCERPT = 120
 OPTION = "--input "
+_BREAKS = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
 class Mark(Protocol):
@@ -93,6 +97,9 @@ class Problems:
         self.notices: list[Problem] = []
         self.repeated: list[tuple[Map, Scalar, Element]] = []
         self.dialect: Dialect | None = None
+        self.texts: dict[str, str] = {}
+        """The documents that may be shown, by the name that marks have."""
+        self._lines: dict[str, list[str]] = {}
         self._hints = 0
         self._seen: set[tuple[str, Location | None, str]] = set()
 
@@ -178,9 +185,26 @@ class Problems:
                 best, nearest = apart, candidate
         return f"Did you mean {quote(nearest)}?" if nearest else otherwise
 
+    def shown(self, found: Iterable[Problem]) -> list[Problem]:
+        """Problems with the line that each is about, where it may be shown."""
+        return [replace(problem, excerpt=self._excerpt(problem.where)) for problem in found]
+
+    def _excerpt(self, where: Location | None) -> str:
+        if where is None or not where.line or where.file not in self.texts:
+            return ""
+        lines = self._lines.setdefault(where.file, []) or _BREAKS.split(self.texts[where.file])
+        self._lines[where.file] = lines
+        if where.line > len(lines):
+            return ""
+        line, column = lines[where.line - 1], where.column - 1
+        begin = max(0, min(column - EXCERPT // 2, len(line) - EXCERPT))
+        text = printable(line[begin : begin + EXCERPT].replace("\t", " "))
+        before = printable(line[begin:column].replace("\t", " "))
+        return f"    | {text}\n    | {' ' * len(before)}^"
+
     def finish(self) -> tuple[Problem, ...]:
         """All errors, in the order of the files and lines; the last one tells where no more were looked for."""
-        found = sorted(self.errors, key=lambda problem: problem.where or Location(""))
+        found = self.shown(sorted(self.errors, key=lambda problem: problem.where or Location("")))
         if len(found) >= MAX_PROBLEMS:
             message = f"After {MAX_PROBLEMS} errors no more were looked for."
             found.append(Problem("document.errors", message, "Correct these and validate again."))

@@ -33,6 +33,8 @@ class Schema:
         Whether it must have a value.
     default:
         The value that it has otherwise.
+    secret:
+        Whether its metadata say that the value is secret.
     mark:
         Where the type is named.
     """
@@ -45,6 +47,7 @@ class Schema:
     constraints: tuple[Constraint, ...] = ()
     required: bool = True
     default: Element | None = None
+    secret: bool = False
 
     @property
     def title(self) -> str:
@@ -182,7 +185,10 @@ class Definitions:
         status = element.get("status")
         if status is not None and not (isinstance(status, Scalar) and status.text in _STATUS):
             self.grammar.wrong(status, f"A status is one of {', '.join(_STATUS)}.", "Use one of these.", f"{path}.status")
-        return replace(result, required=required, default=default)
+        metadata = element.entries.get("metadata")
+        told = metadata.entries.get("secret") if isinstance(metadata, Map) else None
+        secret = inherited.secret if inherited and told is None else isinstance(told, Scalar) and told.text.lower() == "true"
+        return replace(result, required=required, default=default, secret=secret)
 
     def properties(self, type_: Type, key: str = "properties") -> dict[str, Schema]:
         """The properties (or attributes) of a type with those that it inherits."""

@@ -24,7 +24,7 @@ def test_3_1_versions(tosca: Loader, version: str) -> None:
 @pytest.mark.parametrize(
     ("text", "codes"),
     [
-        (template(NODE, head="tosca_definitions_version: tosca_2_0\n"), ["version.unknown:1"]),
+        (template(NODE, head="tosca_definitions_version: tosca_2_9\n"), ["version.unknown:1"]),
         (template(NODE, head="description: none\n"), ["version.missing:1"]),
         (HEAD + "topology_templat:\n  node_templates: {}\n", ["template.empty:1", "keyword.unknown:2"]),
         (HEAD + "topology_template: []\n", ["grammar.shape:2"]),
@@ -148,9 +148,9 @@ def test_3_6_8_imports(tosca: Loader) -> None:
         ("../../../../etc/passwd", "import.outside"),
         ("/etc/passwd", "import.outside"),
         ("nothing.yaml", "import.missing"),
-        ("{file: a.yaml, repository: r}", "import.unsupported"),
-        ("{file: a.yaml, namespace_prefix: p}", "import.unsupported"),
-        ("{file: a.yaml, url: p}", "keyword.unknown"),
+        ("{file: a.yaml, repository: r}", "import.repository"),
+        ("{profile: com.example.types}", "import.profile"),
+        ("{file: a.yaml, uri: p}", "keyword.unknown"),
         ("[a]", "import.shape"),
         ("link.yaml", "import.outside"),
         ("template.yaml", "import.cycle"),
