@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -44,9 +44,16 @@ def workspace_of(options: argparse.Namespace) -> Workspace:
 
     replace = getattr(options, "replace", ())
     workspace = open_site(options.site, options.template, _inputs(options), options.inputs, replace)
-    for warning in workspace.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    _tell(workspace.warnings, workspace.notices)
     return workspace
+
+
+def _tell(warnings: Sequence[Problem], notices: Sequence[Problem]) -> None:
+    """Show what the front end warned of, and what it took notice of."""
+    for notice in notices:
+        print("notice:", " ".join(filter(None, (f"{notice.where}:", notice.message, notice.remedy, f"[{notice.code}]"))), file=sys.stderr)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _print(data: object) -> None:
@@ -64,10 +71,12 @@ def validate(options: argparse.Namespace) -> int:
     if problems:
         raise TemplateError(problems)
     if options.json:
-        _print({"errors": [], "warnings": [warning.as_dict() for warning in loaded.warnings], "nodes": len(loaded.facility.nodes)})
+        told = {"warnings": loaded.warnings, "notices": loaded.notices}
+        _print(
+            {"errors": [], **{key: [item.as_dict() for item in items] for key, items in told.items()}, "nodes": len(loaded.facility.nodes)}
+        )
         return 0
-    for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    _tell(loaded.warnings, loaded.notices)
     print(f"{options.template}: valid, {len(loaded.facility.nodes)} nodes")
     return 0
 

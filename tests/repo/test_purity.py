@@ -28,6 +28,7 @@ PURE = (
     "kubernetes/*",
     "plan/definition",
     "plan/build",
+    "indigo/*",
     "values/*",
     "values/checks/*",
     *MACHINES,

@@ -32,6 +32,7 @@ class Checker:
         self.definitions, self.values, self.topology, self.problems = definitions, values, topology, problems
         self.registry = definitions.registry
         self.grammar = Grammar(problems)
+        self.assigned: dict[Template, dict[str, dict[str, Any]]] = {}
         self.lifecycle = Lifecycle(self.registry, problems)
 
     def types(self) -> None:
@@ -126,7 +127,9 @@ class Checker:
             self.grammar.occurrences(element, path, (1, None))
             properties = self.grammar.mapping(element, "properties", path)
             if capability.type is not None:
-                self.values.assign(properties, capability.properties, scope, f"{path}.properties", key, f"A {capability.type.name}")
+                what = f"A {capability.type.name}"
+                values = self.values.assign(properties, capability.properties, scope, f"{path}.properties", key, what)
+                self.assigned.setdefault(template, {})[key.text] = {} if isinstance(values, Void) else values
 
     def inputs(self, body: Map) -> dict[str, tuple[Scalar, Schema]]:
         """Input name to where it is declared and its schema; defaults are checked."""

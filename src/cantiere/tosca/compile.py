@@ -5,18 +5,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cantiere.errors import Problem, TemplateError
+from cantiere.errors import Location, Problem, TemplateError
+from cantiere.indigo.model import Theirs
+from cantiere.indigo.outputs import Late, late
+from cantiere.indigo.translate import translate
 from cantiere.model import Facility, Node
 from cantiere.tosca import secrets, sources
 from cantiere.tosca.check import Checker, unused_inputs
 from cantiere.tosca.constraints import Constraints
 from cantiere.tosca.document import Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, from_python
-from cantiere.tosca.functions import Functions
+from cantiere.tosca.functions import Functions, Scope
 from cantiere.tosca.grammar import TYPE_SECTIONS, Grammar, empty
 from cantiere.tosca.members import SECTION
 from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote
@@ -38,10 +41,19 @@ class Loaded:
         The facility that it declares.
     warnings:
         What is probably a mistake but does no harm.
+    notices:
+        What a template of a dialect says differently, and what is not carried out of it.
+    became:
+        Of a template of a dialect, each node to the nodes of the facility that it has become.
+    late:
+        Of a template of a dialect, outputs that only the running facility can answer, with what they ask for.
     """
 
     facility: Facility
     warnings: tuple[Problem, ...]
+    notices: tuple[Problem, ...] = ()
+    became: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    late: Mapping[str, Late] = field(default_factory=dict)
 
 
 def load(
@@ -77,7 +89,9 @@ def load(
         try:
             read = sources.load(path, problems, budget, fetch)
             if read is not None:
-                return _Compiler(path, read, problems, budget).compile(inputs or {}, inputs_file)
+                compiler = _Compiler(path, read, problems, budget)
+                loaded = compiler.compile(inputs or {}, inputs_file)
+                return loaded if problems.dialect is None or not loaded.facility.nodes else _translated(path, compiler, loaded, problems)
         except TooManyError:
             pass
     raise TemplateError(problems.finish(), problems.shown(problems.warnings))
@@ -93,6 +107,22 @@ def _no_collection() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
+
+
+def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Problems) -> Loaded:
+    """The facility of ours that a template of the dialect means."""
+    translation = translate(compiler.described(), problems)
+    problems.dialect = None
+    budget = Budget()
+    ours = _Compiler(path, sources.with_imports(translation.root, path, problems, budget), problems, budget).compile({}, None)
+    about = theirs.facility
+    facility = replace(ours.facility, name=about.name, description=about.description, outputs=about.outputs)
+    return Loaded(facility, *_told(problems), translation.became, compiler.late(about.outputs, translation.became))
+
+
+def _told(problems: Problems) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    notices = sorted(problems.notices, key=lambda notice: notice.where or Location(""))
+    return tuple(problems.shown(problems.warnings)), tuple(notices)
 
 
 class _Compiler:
@@ -138,7 +168,7 @@ class _Compiler:
         self._inputs(declared, given, inputs_file)
         self.topology.read(body, self.grammar)
         self.checker.topology_keywords(body)
-        properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
+        self.properties = properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
         self.checker.relationship_templates(body)
         ordered = self.topology.order()
         outputs = self.checker.outputs(body)
@@ -147,10 +177,39 @@ class _Compiler:
         if problems := self._all():
             raise TemplateError(problems, self._warned())
         nodes = tuple(self._node(template, properties[template]) for template in ordered)
-        return Loaded(Facility(name, description, nodes, outputs), self._warned())
+        self.ordered = ordered
+        return Loaded(Facility(name, description, nodes, outputs), *_told(self.problems))
 
     def _warned(self) -> tuple[Problem, ...]:
         return tuple(self.problems.shown(self.problems.warnings))
+
+    def described(self) -> list[Theirs]:
+        """What was compiled, each node with its capabilities and those it requires before it."""
+        found: dict[Template, Theirs] = {}
+        for template in self.ordered:
+            assert template.type is not None
+            found[template] = Theirs(
+                template.name,
+                template.mark,
+                tuple(type_.name for type_ in template.type.chain()),
+                self.properties[template],
+                self.checker.assigned.get(template, {}),
+                {name: tuple(found[link.target] for link in links) for name, links in self.topology.links(template).items()},
+                {name: key.mark for name, key in template.properties.keys.items()} if template.properties else {},
+            )
+        return sorted(found.values(), key=lambda node: self.topology.templates[node.name].index)
+
+    def late(self, outputs: Mapping[str, Any], became: Mapping[str, tuple[str, ...]]) -> dict[str, Late]:
+        """What the outputs without a value ask for, where ours has an answer."""
+        found: dict[str, Late] = {}
+        body = self.grammar.mapping(self.root, "topology_template", "")
+        for name, entry, path in self.grammar.maps(body, "outputs", SECTION, "output") if body else ():
+            element = entry.get("value")
+            if element is not None and outputs.get(name.text) is None:
+                asked = late(element, became, lambda part, path=path: self.values.untyped(part, Scope(None), path))  # type: ignore[misc]
+                if asked is not None:
+                    found[name.text] = asked
+        return found
 
     def _all(self) -> tuple[Problem, ...]:
         return self.problems.finish()

@@ -282,7 +282,7 @@ class Constraints:
             except WorkError as error:
                 self.problems.error("constraint.work", f"A pattern cannot be checked: {error}.", "Use shorter texts.", element, path)
                 return False
-            if broken:
+            if broken and not self.problems.tolerates("constraint", f"{what} {broken}", element, path, value):
                 good = False
                 message = f"{what} {broken}" + (f", not {quote(shown(element))}." if constraint.operator not in _LENGTHS else ".")
                 self.problems.error("property.constraint", message, "Write a value that fulfils the constraint.", element, path)

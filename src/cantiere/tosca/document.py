@@ -254,6 +254,7 @@ class _Builder:
         else:
             message = f"The key {quote(key.text)} is already written in line {first.mark.line + 1}."
             self.problems.error("document.duplicate", message, "Remove one of them.", key)
+            self.problems.repeated.append((parent, key, element))
 
     def _merge(self, parent: Map, element: Element, key: Scalar) -> None:
         """Fill in the entries of ``<<``: what is written in the mapping itself wins, then the first source."""

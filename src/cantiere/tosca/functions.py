@@ -195,6 +195,8 @@ class Functions:
                 schema = schema.entry if schema else None
                 if isinstance(key.value, int) and 0 <= key.value < len(found.items):
                     inner = found.items[key.value]
+                elif not found.items and self.problems.tolerates("empty-list", quote(path), key, path):
+                    return Void.UNKNOWN, scope, trail
             elif isinstance(found, Void):
                 break
             if inner is None:

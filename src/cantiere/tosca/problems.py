@@ -6,9 +6,13 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cantiere.errors import Location, Problem
+
+if TYPE_CHECKING:
+    from cantiere.indigo.dialect import Dialect
+    from cantiere.tosca.elements import Element, Map, Scalar
 
 MAX_PROBLEMS = 200
 MAX_SUGGESTIONS = 50
@@ -90,6 +94,9 @@ class Problems:
     def __init__(self) -> None:
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.notices: list[Problem] = []
+        self.repeated: list[tuple[Map, Scalar, Element]] = []
+        self.dialect: Dialect | None = None
         self.texts: dict[str, str] = {}
         """The documents that may be shown, by the name that marks have."""
         self._lines: dict[str, list[str]] = {}
@@ -123,6 +130,21 @@ class Problems:
         """Record something that is probably a mistake but does no harm."""
         if len(self.warnings) < MAX_PROBLEMS:
             self.warnings.append(self._problem(code, message, remedy, at, path))
+
+    def note(self, code: str, message: str, remedy: str, at: Place | Mark | None = None, path: str = "") -> None:
+        """Record something that is no mistake, but that the reader should know; the same thing once."""
+        problem = self._problem(code, message, remedy, at, path)
+        if len(self.notices) < MAX_PROBLEMS and problem not in self.notices:
+            self.notices.append(problem)
+
+    def tolerates(self, event: str, subject: str, at: Place | Mark | None, path: str = "", value: Any = None) -> bool:
+        """Whether the template speaks a dialect in which something is no error; see :meth:`cantiere.indigo.dialect.Dialect.tolerates`."""
+        return self.dialect is not None and self.dialect.tolerates(event, subject, at, path, value)
+
+    def withdraw(self, code: str, at: Place) -> None:
+        """Take an error back that a dialect does not know."""
+        where = locate(at.mark)
+        self.errors = [problem for problem in self.errors if (problem.code, problem.where) != (code, where)]
 
     @staticmethod
     def _problem(code: str, message: str, remedy: str, at: Place | Mark | None, path: str) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -11,6 +11,9 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.indigo.dialect import ALL, defines, served, speaks
+from cantiere.indigo.partial import parents, spoken
+from cantiere.indigo.rewriting import without
 from cantiere.tosca import csar, grammar, modern
 from cantiere.tosca.document import MAX_BYTES, Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, Seq, kind
@@ -192,14 +195,42 @@ class _Loader:
             message = f"A TOSCA template is a mapping, not {kind(root)}."
             self.problems.error("grammar.shape", message, "Begin with 'tosca_definitions_version: tosca_simple_yaml_1_3'.", root)
             return
+        root = spoken(root, None if self.main else list(self._parents(root, path, (path.resolve(),))), self.problems)
         self.sources.documents.append(Document(name, root))
         self.main = True
         if modern.is_modern(root):
             modern.rewrite(root, self.problems)
         self._head(root)
+        if self.problems.dialect is not None and defines(root) and not real.is_relative_to(TYPES):
+            self.document(TYPES / ALL, str(TYPES / ALL), at, (*chain, real))
+            ours = [document.root for document in self.sources.documents if document.name.startswith(f"{TYPES}/")]
+            without(root, [normative(), *ours], self.problems)
+        self.imports(root, path, name, (*chain, real))
+
+    def imports(self, root: Map, path: Path, name: str, chain: tuple[Path, ...]) -> None:
+        """Follow what a file imports."""
         imports = self.grammar.sequence(root, "imports", "")
         for number, entry in enumerate(imports.items if imports else ()):
-            self._import(entry, path, name, f"imports.{number}", (*chain, real), root)
+            self._import(entry, path, name, f"imports.{number}", chain, root)
+
+    def _parents(self, root: Map, path: Path, chain: tuple[Path, ...]) -> Iterator[tuple[Scalar, Map]]:
+        """The templates that an add-on belongs to, each after its own parents."""
+        for name in parents(root):
+            target = path.parent / name.text
+            real = target.resolve() if "\0" not in name.text else path
+            if not real.is_relative_to(self.folder) or real in chain or len(chain) > MAX_CHAIN:
+                continue
+            if not real.is_file():
+                if speaks(root):
+                    remedy = "Put it beside the template."
+                    self.problems.error("dialect.parent", f"There is no template {quote(name.text)}.", remedy, name, "metadata.parents")
+                continue
+            beside = posixpath.normpath((Path(root.mark.name).parent / name.text).as_posix())
+            parent = read(real, beside, self.problems, self.budget, name)
+            if isinstance(parent, Map):
+                yield from self._parents(parent, target, (*chain, real))
+                if speaks(parent) or speaks(root):
+                    yield name, parent
 
     def _head(self, root: Map) -> None:
         """Check the version and the keywords of a file."""
@@ -284,6 +315,9 @@ class _Loader:
     def _target(self, file: Scalar, importer: Path, path: str) -> Path | None:
         """The file that an import means, or None where it may not be read."""
         text = file.text
+        if "://" in text and self.problems.dialect is not None and (TYPES / served(text)).is_file():
+            self.problems.tolerates("import", quote(text), file, path)
+            return TYPES / served(text)
         if "://" in text and self.fetch is not None:
             return self._fetched(self.fetch, file, path)
         if "://" in text:
@@ -312,6 +346,23 @@ class _Loader:
         remedy = self.problems.suggest(text, names, f"Correct the path, or import one of: {listed(ours)}.")
         self.problems.error("import.missing", f"There is no file {quote(text)}.", remedy, file, path)
         return None
+
+
+def with_imports(root: Map, path: Path, problems: Problems, budget: Budget) -> Sources:
+    """A template that a program made, with everything that it imports.
+
+    Parameters
+    ----------
+    root:
+        The template.
+    path:
+        The file that it stands for.
+    """
+    loader = _Loader(path, problems, budget)
+    loader.main = True
+    loader.sources.documents.append(Document(str(path), root))
+    loader.imports(root, path, str(path), ())
+    return loader.sources
 
 
 def inputs(path: Path, problems: Problems, budget: Budget) -> Map | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from cantiere.indigo.dialect import YES_NO
 from cantiere.tosca import scalars
 from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.grammar import empty, join
@@ -177,6 +178,8 @@ class Values:
             good = type(value) in (int, float) and value == value
             return float(text) if good and type(value) is float else value if good else self._mismatch(element, schema, path, "a number")
         if base == "boolean":
+            if text.lower() in YES_NO and self.problems.tolerates("boolean", quote(text), element):
+                return YES_NO[text.lower()]
             return value if isinstance(value, bool) else self._mismatch(element, schema, path, "true or false")
         if base == "version":
             return text if scalars.version(text) is not None else self._mismatch(element, schema, path, "a version such as 1.2.3")
