@@ -234,7 +234,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except CantiereError as error:
-        _show(error.problems, getattr(options, "json", False))
+        _show(error.problems, getattr(error, "warnings", ()), getattr(options, "json", False))
         return error.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted; run the same command again to go on", file=sys.stderr)
@@ -244,9 +244,12 @@ def main(arguments: Sequence[str]) -> int:
         return 0
 
 
-def _show(problems: Sequence[Problem], as_json: bool) -> None:
+def _show(problems: Sequence[Problem], warnings: Sequence[Problem], as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"errors": [problem.as_dict() for problem in problems]}, indent=1))
+        told = {"warnings": [warning.as_dict() for warning in warnings]} if warnings else {}
+        print(json.dumps({"errors": [problem.as_dict() for problem in problems], **told}, indent=1))
         return
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)

@@ -43,6 +43,8 @@ class Problem:
         The place in a file, where there is one.
     path:
         The place in the document as dotted keys (``topology_template.node_templates.pool``), or the object's name.
+    excerpt:
+        The line that is wrong with a caret below it, where it may be shown.
     """
 
     code: str
@@ -50,10 +52,12 @@ class Problem:
     remedy: str
     where: Location | None = None
     path: str = ""
+    excerpt: str = ""
 
     def __str__(self) -> str:
         head = f"{self.where}: " if self.where else f"{self.path}: " if self.path else ""
-        return f"{head}{self.message} [{self.code}]\n    remedy: {self.remedy}"
+        shown = "".join(f"\n{line}" for line in self.excerpt.splitlines())
+        return f"{head}{self.message} [{self.code}]{shown}\n    remedy: {self.remedy}"
 
     def as_dict(self) -> dict[str, str | int]:
         """The shape of one entry of ``{"errors": [...]}``."""
@@ -65,6 +69,7 @@ class Problem:
             "line": where.line,
             "column": where.column,
             "path": self.path,
+            "excerpt": self.excerpt,
             "remedy": self.remedy,
         }
 
@@ -93,9 +98,21 @@ class CantiereError(Exception):
 
 
 class TemplateError(CantiereError):
-    """The template or its inputs are invalid."""
+    """The template or its inputs are invalid.
+
+    Parameters
+    ----------
+    problems:
+        What is wrong.
+    warnings:
+        What is probably a mistake but does no harm.
+    """
 
     exit_code = 3
+
+    def __init__(self, problems: Problem | Iterable[Problem], warnings: Sequence[Problem] = ()) -> None:
+        super().__init__(problems)
+        self.warnings = warnings
 
 
 class PreflightError(CantiereError):

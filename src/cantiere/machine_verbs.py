@@ -31,14 +31,15 @@ def applied(source: Path) -> Workspace | None:
 
 def status(workspace: Workspace, fleet: Fleet, state: State, as_json: bool) -> int:
     """Show each machine with its node, and what has drifted."""
-    from cantiere.machines.raising import status as look
+    from cantiere.machines import raising
 
-    rows, drift = look(fleet)
+    rows, drift = raising.status(fleet)
+    answers = raising.outputs(workspace, fleet)
     releases, differing = cluster_verbs.state_of(workspace)
     drift = [*drift, *differing]
     if as_json:
         found = {"facility": workspace.facility.name, "lineage": state.lineage, "serial": state.serial, "machines": rows, "drift": drift}
-        found |= {"releases": releases}
+        found |= {"releases": releases, "outputs": answers}
         print(json.dumps(found, indent=1))
         return 0
     print(f"{'machine':20} {'address':16} {'state':9} {'node':9} {'version':9} roles")
@@ -53,6 +54,7 @@ def status(workspace: Workspace, fleet: Fleet, state: State, as_json: bool) -> i
     print("drift: none" if not drift else "drift:")
     for step in drift:
         print(f"  {step}")
+    raising.show(answers)
     return 0
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
     from cantiere.workspace import Workspace
 
 CHANGES = 5
+ENVIRONMENT = "CANTIERE_INPUT_"
+"""Beginning of the names of environment variables that give inputs; ``--input`` wins over them, they over the inputs file."""
 
 
 def _inputs(options: argparse.Namespace) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for given in options.input:
+    environment = [f"{name.removeprefix(ENVIRONMENT)}={text}" for name, text in os.environ.items() if name.startswith(ENVIRONMENT)]
+    for given in [*environment, *options.input]:
         name, equals, text = given.partition("=")
         if not equals:
             raise TemplateError(Problem("input.shape", f"--input {given!r} has no value", "write --input NAME=VALUE", path=given))
         try:
             values[name] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise TemplateError(Problem("input.yaml", f"--input {name}: the value is no YAML: {error}", "quote it", path=name)) from error
+            raise TemplateError(Problem("input.yaml", f"--input {name}: the value is no YAML", "quote it", path=name)) from error
     return values
 
 
@@ -41,9 +44,16 @@ def workspace_of(options: argparse.Namespace) -> Workspace:
 
     replace = getattr(options, "replace", ())
     workspace = open_site(options.site, options.template, _inputs(options), options.inputs, replace)
-    for warning in workspace.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    _tell(workspace.warnings, workspace.notices)
     return workspace
+
+
+def _tell(warnings: Sequence[Problem], notices: Sequence[Problem]) -> None:
+    """Show what the front end warned of, and what it took notice of."""
+    for notice in notices:
+        print("notice:", " ".join(filter(None, (f"{notice.where}:", notice.message, notice.remedy, f"[{notice.code}]"))), file=sys.stderr)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _print(data: object) -> None:
@@ -53,17 +63,20 @@ def _print(data: object) -> None:
 def validate(options: argparse.Namespace) -> int:
     """Check a template and its inputs."""
     from cantiere import catalogue
+    from cantiere.imports import fetcher
     from cantiere.tosca.compile import load
 
-    loaded = load(options.template, inputs=_inputs(options), inputs_file=options.inputs)
+    loaded = load(options.template, inputs=_inputs(options), inputs_file=options.inputs, fetch=fetcher(options.template))
     problems = catalogue.check(loaded.facility)
     if problems:
         raise TemplateError(problems)
     if options.json:
-        _print({"errors": [], "warnings": [warning.as_dict() for warning in loaded.warnings], "nodes": len(loaded.facility.nodes)})
+        told = {"warnings": loaded.warnings, "notices": loaded.notices}
+        _print(
+            {"errors": [], **{key: [item.as_dict() for item in items] for key, items in told.items()}, "nodes": len(loaded.facility.nodes)}
+        )
         return 0
-    for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    _tell(loaded.warnings, loaded.notices)
     print(f"{options.template}: valid, {len(loaded.facility.nodes)} nodes")
     return 0
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from cantiere import artifacts, bind, catalogue, compose
 from cantiere import site as sites
 from cantiere.errors import CantiereError, Problem, TemplateError
+from cantiere.imports import fetcher
+from cantiere.indigo.outputs import Late
 from cantiere.model import Facility, Project
 from cantiere.plan.build import Wanted
 from cantiere.services.facts import Facts
@@ -42,10 +44,14 @@ class Workspace:
         ``podman`` or ``docker``.
     warnings:
         What the front end warned of.
+    notices:
+        What it took notice of: see :class:`cantiere.tosca.compile.Loaded`.
     replace:
         Machines that are to be made anew.
     scale:
         Pool to how many machines it gets now.
+    late:
+        Outputs that only the running facility can answer, with what they ask for.
     """
 
     site: Site
@@ -53,8 +59,10 @@ class Workspace:
     inputs: Mapping[str, Any]
     engine_name: str
     warnings: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = ()
     replace: tuple[str, ...] = ()
     scale: Mapping[str, int] = field(default_factory=dict)
+    late: Mapping[str, Late] = field(default_factory=dict)
 
     @cached_property
     def fleet(self) -> Fleet | None:
@@ -156,12 +164,18 @@ def open_site(
     """
     path = sites.find(name)
     site = sites.load(path, template, inputs_file)
-    loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file)
+    loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file, fetch=fetcher(site.template))
+    if not loaded.facility.nodes:
+        raise TemplateError(
+            Problem("template.empty", f"{site.template} holds no node templates", "name a template that declares a facility")
+        )
     own = site_services.load(site.file.parent, site.services)
     problems = catalogue.check(loaded.facility, site.platform, own)
     from cantiere.engine import preferred
 
-    workspace = Workspace(site, loaded.facility, dict(inputs), preferred(site.engine), loaded.warnings, tuple(replace), scale or {})
+    engine = preferred(site.engine)
+    told = loaded.warnings, loaded.notices
+    workspace = Workspace(site, loaded.facility, dict(inputs), engine, *told, tuple(replace), scale or {}, loaded.late)
     if workspace.fleet:
         problems = [*problems, *workspace.fleet.check()]
     if problems:

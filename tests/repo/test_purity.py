@@ -29,6 +29,7 @@ PURE = (
     "kubernetes/*",
     "plan/definition",
     "plan/build",
+    "indigo/*",
     "values/*",
     "values/checks/*",
     *MACHINES,
@@ -39,9 +40,9 @@ OUTER = frozenset({"values/site_services"})
 """Modules that match, and are no part of it: this one loads compilers from a site's folder."""
 
 LIBRARY = frozenset(
-    "__future__ abc base64 bisect collections copy dataclasses datetime decimal difflib enum fnmatch fractions functools graphlib hashlib "
-    "heapq html io ipaddress itertools json math operator posixpath re shlex string textwrap types typing unicodedata "
-    "urllib.parse uuid".split()
+    "__future__ abc base64 bisect collections contextlib copy dataclasses datetime decimal difflib enum fnmatch fractions functools "
+    "gc graphlib hashlib heapq html io ipaddress itertools json math operator posixpath re shlex string textwrap types typing unicodedata "
+    "urllib.parse uuid zlib".split()
 )
 """Modules of the standard library that touch nothing outside the process."""
 
@@ -50,10 +51,10 @@ OUTSIDE = frozenset({"jsonschema", "referencing", "toscaparser", "yaml"})
 READER = "tosca/sources"
 """The one module of the front end that reads files: the template, its imports, the inputs and the types."""
 
-EXTRA = {READER: {"pathlib", "importlib.util"}, "tosca/compile": {"pathlib"}}
+EXTRA = {READER: {"pathlib", "importlib.util"}, "tosca/csar": {"pathlib", "zipfile"}, "tosca/compile": {"pathlib"}}
 """What single modules may import beside: the reader finds files, and ``load`` hands it paths."""
 
-READING = frozenset({"read_text", "read_bytes", "is_file", "resolve", "stat", "glob"})
+READING = frozenset({"read_text", "read_bytes", "is_file", "is_dir", "resolve", "stat", "glob"})
 TOUCHING = frozenset(
     "read_text read_bytes write_text write_bytes open exists is_file is_dir iterdir glob rglob stat lstat mkdir rmdir unlink "
     "touch rename chmod symlink_to hardlink_to resolve expanduser home cwd".split()

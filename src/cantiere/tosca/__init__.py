@@ -4,8 +4,10 @@
 
 ``elements``, ``document``
     YAML with a position for every element, and limits against hostile input.
-``sources``
-    The template, the files that it imports, and the inputs.
+``sources``, ``csar``
+    The template or the archive with it, the files that it imports, and the inputs.
+``modern``
+    TOSCA 2.0, written as 1.3 has it.
 ``grammar``
     Which keywords a construct may have.
 ``registry``, ``schema``
@@ -13,9 +15,11 @@
 ``pattern``, ``scalars``, ``constraints``, ``values``
     From text to typed values.
 ``functions``
-    ``get_input``, ``get_property``, ``get_attribute``, ``concat`` and ``token``.
+    Intrinsic functions.
 ``topology``, ``requirements``, ``filters``
     Node templates, and who fulfils whose requirements.
+``members``, ``lifecycle``
+    Groups, policies, workflows, substitution mappings; interfaces and artifacts.
 ``check``
     What is checked beside: types, relationship templates, what is declared but not used.
 ``compile``

@@ -8,20 +8,21 @@ from cantiere.tosca import grammar
 from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.functions import Scope
 from cantiere.tosca.grammar import Grammar, join
+from cantiere.tosca.lifecycle import Lifecycle
+from cantiere.tosca.members import SECTION, Members
 from cantiere.tosca.problems import Problems, listed, quote
 from cantiere.tosca.registry import Type
 from cantiere.tosca.schema import Definitions, Schema
 from cantiere.tosca.topology import Template, Topology
-from cantiere.tosca.values import Values, Void
+from cantiere.tosca.values import Values, Void, call
 
-SECTION = "topology_template"
 NOT_RUN = {
-    "groups": "Groups are checked by their keywords alone",
-    "policies": "Policies are not carried out",
-    "workflows": "Workflows are not run",
-    "substitution_mappings": "Substitution mappings are not used",
+    "groups": "Groups are checked, and nothing uses them",
+    "policies": "Policies are checked, and not carried out",
+    "workflows": "Workflows are checked, and not run",
+    "substitution_mappings": "Substitution mappings are checked, and not used",
 }
-NOT_RUN_NODE = {"interfaces": "Interfaces are not run", "artifacts": "Artifacts are not used"}
+NOT_RUN_NODE = {"interfaces": "Interfaces are checked, and not run", "artifacts": "Artifacts are checked, and not used"}
 
 
 class Checker:
@@ -31,6 +32,8 @@ class Checker:
         self.definitions, self.values, self.topology, self.problems = definitions, values, topology, problems
         self.registry = definitions.registry
         self.grammar = Grammar(problems)
+        self.assigned: dict[Template, dict[str, dict[str, Any]]] = {}
+        self.lifecycle = Lifecycle(self.registry, problems)
 
     def types(self) -> None:
         """Check every type that TOSCA itself does not define."""
@@ -66,32 +69,7 @@ class Checker:
                 self.problems.warn(
                     "topology.unused", f"{what}.", "Remove them if they are not needed.", body.keys[keyword], f"{SECTION}.{keyword}"
                 )
-        for keyword, section in (("groups", "group_types"), ("policies", "policy_types")):
-            entries = body.get(keyword)
-            if isinstance(entries, Seq):
-                pairs = list(self.grammar.listed(body, keyword, SECTION))
-            else:
-                pairs = list(self.grammar.named(body, keyword, SECTION))
-            for name, entry, path in pairs:
-                if isinstance(entry, Map):
-                    self._member(name, entry, section, path)
-                else:
-                    self.grammar.wrong(name, f"{quote(name.text)} is a mapping, not {kind(entry)}.", "Write its keywords.", path)
-
-    def _member(self, name: Scalar, body: Map, section: str, path: str) -> None:
-        """Check a group or policy: its type, and that the nodes that it names exist."""
-        if "type" not in body.entries:
-            self.grammar.wrong(name, f"{quote(name.text)} has no type.", "Add 'type:'.", path)
-        self.registry.reference(section, body, "type", path)
-        for key in ("members", "targets"):
-            sequence = self.grammar.sequence(body, key, path)
-            groups = self.topology_groups
-            for item in sequence.items if sequence else ():
-                if isinstance(item, Scalar) and item.text not in self.topology.templates and item.text not in groups:
-                    remedy = self.problems.suggest(item.text, self.topology.templates, "Name a node template.")
-                    self.problems.error("node.unknown", f"There is no node template {quote(item.text)}.", remedy, item, f"{path}.{key}")
-
-    topology_groups: tuple[str, ...] = ()
+        Members(self).check(body)
 
     def relationship_templates(self, body: Map) -> None:
         """Check the properties of relationship templates."""
@@ -108,6 +86,7 @@ class Checker:
             if keyword in template.body.entries:
                 key = template.body.keys[keyword]
                 self.problems.warn("node.unused", f"{what}.", "Remove them if they are not needed.", key, f"{template.path}.{keyword}")
+        self.lifecycle.node(template)
         if template.type is None:
             return {}
         scope = Scope(template)
@@ -148,7 +127,9 @@ class Checker:
             self.grammar.occurrences(element, path, (1, None))
             properties = self.grammar.mapping(element, "properties", path)
             if capability.type is not None:
-                self.values.assign(properties, capability.properties, scope, f"{path}.properties", key, f"A {capability.type.name}")
+                what = f"A {capability.type.name}"
+                values = self.values.assign(properties, capability.properties, scope, f"{path}.properties", key, what)
+                self.assigned.setdefault(template, {})[key.text] = {} if isinstance(values, Void) else values
 
     def inputs(self, body: Map) -> dict[str, tuple[Scalar, Schema]]:
         """Input name to where it is declared and its schema; defaults are checked."""
@@ -172,6 +153,11 @@ class Checker:
                 value = self.values.convert(element, self.definitions.schema(entry, path), Scope(None), f"{path}.value")
             else:
                 value = self.values.untyped(element, Scope(None), f"{path}.value")
+            if value is Void.ABSENT and call(element) != "get_input":
+                message = f"The output {quote(name.text)} can never have a value: what it refers to is not given."
+                self.problems.error(
+                    "output.absent", message, "Give that a value or a default, or remove the output.", element, f"{path}.value"
+                )
             found[name.text] = None if isinstance(value, Void) else value
         return found
 

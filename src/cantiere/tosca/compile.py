@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cantiere.errors import Problem, TemplateError
+from cantiere.errors import Location, Problem, TemplateError
+from cantiere.indigo.model import Theirs
+from cantiere.indigo.outputs import Late, late
+from cantiere.indigo.translate import translate
 from cantiere.model import Facility, Node
-from cantiere.tosca import sources
-from cantiere.tosca.check import SECTION, Checker, unused_inputs
+from cantiere.tosca import secrets, sources
+from cantiere.tosca.check import Checker, unused_inputs
 from cantiere.tosca.constraints import Constraints
 from cantiere.tosca.document import Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, from_python
-from cantiere.tosca.functions import Functions
-from cantiere.tosca.grammar import Grammar, empty
+from cantiere.tosca.functions import Functions, Scope
+from cantiere.tosca.grammar import TYPE_SECTIONS, Grammar, empty
+from cantiere.tosca.members import SECTION
 from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote
 from cantiere.tosca.registry import Registry
 from cantiere.tosca.requirements import Requirements
@@ -35,13 +41,24 @@ class Loaded:
         The facility that it declares.
     warnings:
         What is probably a mistake but does no harm.
+    notices:
+        What a template of a dialect says differently, and what is not carried out of it.
+    became:
+        Of a template of a dialect, each node to the nodes of the facility that it has become.
+    late:
+        Of a template of a dialect, outputs that only the running facility can answer, with what they ask for.
     """
 
     facility: Facility
     warnings: tuple[Problem, ...]
+    notices: tuple[Problem, ...] = ()
+    became: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    late: Mapping[str, Late] = field(default_factory=dict)
 
 
-def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None) -> Loaded:
+def load(
+    path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None, fetch: sources.Fetch | None = None
+) -> Loaded:
     """Read, check and compile a template.
 
     Parameters
@@ -53,6 +70,8 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
         of type string is read as YAML (``"4"``, ``"[/cms]"``).
     inputs_file:
         A YAML file with input names and values.
+    fetch:
+        Gets what a URL has, for imports; without it URLs are refused.
 
     Returns
     -------
@@ -66,13 +85,44 @@ def load(path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path 
     """
     problems = Problems()
     budget = Budget()
+    with _no_collection():
+        try:
+            read = sources.load(path, problems, budget, fetch)
+            if read is not None:
+                compiler = _Compiler(path, read, problems, budget)
+                loaded = compiler.compile(inputs or {}, inputs_file)
+                return loaded if problems.dialect is None or not loaded.facility.nodes else _translated(path, compiler, loaded, problems)
+        except TooManyError:
+            pass
+    raise TemplateError(problems.finish(), problems.shown(problems.warnings))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave out the collector of cyclic garbage: a document is a tree of very many objects, and none of them is garbage before the end."""
+    running = gc.isenabled()
+    gc.disable()
     try:
-        read = sources.load(path, problems, budget)
-        if read is not None:
-            return _Compiler(path, read, problems, budget).compile(inputs or {}, inputs_file)
-    except TooManyError:
-        pass
-    raise TemplateError(problems.finish())
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Problems) -> Loaded:
+    """The facility of ours that a template of the dialect means."""
+    translation = translate(compiler.described(), problems)
+    problems.dialect = None
+    budget = Budget()
+    ours = _Compiler(path, sources.with_imports(translation.root, path, problems, budget), problems, budget).compile({}, None)
+    about = theirs.facility
+    facility = replace(ours.facility, name=about.name, description=about.description, outputs=about.outputs)
+    return Loaded(facility, *_told(problems), translation.became, compiler.late(about.outputs, translation.became))
+
+
+def _told(problems: Problems) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    notices = sorted(problems.notices, key=lambda notice: notice.where or Location(""))
+    return tuple(problems.shown(problems.warnings)), tuple(notices)
 
 
 class _Compiler:
@@ -89,42 +139,77 @@ class _Compiler:
             if document.root is not self.root and "topology_template" in document.root.entries:
                 message, key = "The topology template of an imported file is not used.", document.root.keys["topology_template"]
                 problems.warn("import.topology", message, "Import files that hold types alone.", key, SECTION)
+        self.registry.prefixes |= read.prefixes
         self.registry.link()
-        self.values = Values(problems)
-        self.constraints = Constraints(problems, self.values.operand)
+        self.values = Values(problems, budget.share)
+        self.constraints = Constraints(problems, self.values.operand, budget.share)
         self.definitions = Definitions(self.registry, problems, self.constraints)
-        self.topology = Topology(self.registry, problems)
+        self.topology = Topology(self.registry, problems, share=budget.share)
         self.inputs: dict[str, Element | Void] = {}
         self.values.definitions = self.definitions
-        self.values.functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
+        self.values.functions = functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
         self.topology.matcher = self.requirements = Requirements(self.topology, self.definitions, self.values, problems)
         self.checker = Checker(self.definitions, self.values, self.topology, problems)
+        functions.lifecycle = self.checker.lifecycle
 
     def compile(self, given: Mapping[str, Any], inputs_file: Path | None) -> Loaded:
         """The facility, or every problem."""
         self.checker.types()
         body = self.grammar.mapping(self.root, "topology_template", "")
         if body is None:
-            if "topology_template" not in self.root.entries:
+            holds_types = any(section in self.root.entries for section in TYPE_SECTIONS)
+            if "topology_template" not in self.root.entries and holds_types and not self.problems.errors:
+                return Loaded(Facility(*self._about(), (), {}), self._warned())
+            if "topology_template" not in self.root.entries and not holds_types:
                 message = "The template has no topology_template."
                 self.problems.error("template.empty", message, "Add 'topology_template:' with node templates.", self.root)
-            raise TemplateError(self._all() or [_nothing(self.path)])
+            raise TemplateError(self._all() or [_nothing(self.path)], self._warned())
         declared = self.checker.inputs(body)
         self._inputs(declared, given, inputs_file)
         self.topology.read(body, self.grammar)
-        groups = body.get("groups")
-        self.checker.topology_groups = tuple(groups.entries) if isinstance(groups, Map) else ()
         self.checker.topology_keywords(body)
-        properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
+        self.properties = properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
         self.checker.relationship_templates(body)
         ordered = self.topology.order()
         outputs = self.checker.outputs(body)
         unused_inputs(body, declared, self.problems)
         name, description = self._about()
         if problems := self._all():
-            raise TemplateError(problems)
+            raise TemplateError(problems, self._warned())
         nodes = tuple(self._node(template, properties[template]) for template in ordered)
-        return Loaded(Facility(name, description, nodes, outputs), tuple(self.problems.warnings))
+        self.ordered = ordered
+        return Loaded(Facility(name, description, nodes, outputs), *_told(self.problems))
+
+    def _warned(self) -> tuple[Problem, ...]:
+        return tuple(self.problems.shown(self.problems.warnings))
+
+    def described(self) -> list[Theirs]:
+        """What was compiled, each node with its capabilities and those it requires before it."""
+        found: dict[Template, Theirs] = {}
+        for template in self.ordered:
+            assert template.type is not None
+            found[template] = Theirs(
+                template.name,
+                template.mark,
+                tuple(type_.name for type_ in template.type.chain()),
+                self.properties[template],
+                self.checker.assigned.get(template, {}),
+                {name: tuple(found[link.target] for link in links) for name, links in self.topology.links(template).items()},
+                {name: key.mark for name, key in template.properties.keys.items()} if template.properties else {},
+            )
+        return sorted(found.values(), key=lambda node: self.topology.templates[node.name].index)
+
+    def late(self, outputs: Mapping[str, Any], became: Mapping[str, tuple[str, ...]]) -> dict[str, Late]:
+        """What the outputs without a value ask for, where ours has an answer."""
+        found: dict[str, Late] = {}
+        body = self.grammar.mapping(self.root, "topology_template", "")
+        for name, entry, path in self.grammar.maps(body, "outputs", SECTION, "output") if body else ():
+            element = entry.get("value")
+            if element is not None and outputs.get(name.text) is None:
+                asked = late(element, became, lambda part, path=path: self.values.untyped(part, Scope(None), path))  # type: ignore[misc]
+                if asked is not None:
+                    found[name.text] = asked
+        return found
 
     def _all(self) -> tuple[Problem, ...]:
         return self.problems.finish()
@@ -147,6 +232,8 @@ class _Compiler:
     def _inputs(self, declared: dict[str, tuple[Scalar, Schema]], given: Mapping[str, Any], inputs_file: Path | None) -> None:
         """Find the value of every input and check it."""
         written = sources.inputs(inputs_file, self.problems, self.budget) if inputs_file is not None else None
+        if any(schema.secret for _, schema in declared.values()):
+            self.problems.texts.pop(str(inputs_file), None)
         values: dict[str, Element] = {}
         for key, element in written.items() if written else ():
             if key.text in declared:
@@ -190,6 +277,8 @@ class _Compiler:
             if given is None and fixed is None and isinstance(default, Void):
                 return Void.INVALID
         element = given if given is not None else fixed if fixed is not None else schema.default
+        if element is not None and not secrets.check(name, schema, element, self.problems):
+            return Void.INVALID
         if element is None:
             if not schema.required:
                 return Void.ABSENT
@@ -202,7 +291,7 @@ class _Compiler:
             remedy = f"Write a value of type {schema.title}, or remove the line."
             self.problems.error("property.type", f"The input {quote(name)} is given without a value.", remedy, element, path)
             return Void.INVALID
-        return Void.INVALID if isinstance(self.values.convert(element, schema, None, path), Void) else element
+        return Void.INVALID if isinstance(self.values.convert(element, schema, None, path, unconstrained=schema.secret), Void) else element
 
     def _fixed(self, name: str) -> Element | None:
         """The value that the template itself gives an input."""

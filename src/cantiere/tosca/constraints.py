@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ class Constraint:
             return "" if good else f"must lie within {self.shown}"
         measured = comparable(self.base, value)
         if operator == "valid_values":
-            return "" if any(same(measured, choice) for choice in operand) else f"must be one of {self.shown}"
+            return "" if measured in operand else f"must be one of {self.shown}"
         if operator == "equal":
             return "" if same(measured, operand) else f"must be {self.shown}"
         if operator == "in_range":
@@ -107,6 +107,24 @@ class Constraint:
 def same(one: Any, other: Any) -> bool:
     """Equality that tells true from 1."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+class _Choices:
+    """Valid values, found by their hash where they have one."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self.plain: set[Any] = set()
+        self.others: list[Any] = []
+        for value in values:
+            if isinstance(value, Hashable):
+                self.plain.add((type(value) is bool, value))
+            else:
+                self.others.append(value)
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, Hashable):
+            return (type(value) is bool, value) in self.plain
+        return any(same(value, choice) for choice in self.others)
 
 
 def comparable(base: str, value: Any) -> Any:
@@ -147,11 +165,13 @@ class Constraints:
         Where errors go.
     read:
         Reads operands.
+    share:
+        How many times the usual work may be spent on patterns.
     """
 
-    def __init__(self, problems: Problems, read: Read) -> None:
+    def __init__(self, problems: Problems, read: Read, share: float = 1.0) -> None:
         self.problems, self.operand = problems, read
-        self.work = [MAX_WORK]
+        self.work = [int(MAX_WORK * share)]
 
     def read(self, clauses: Seq, schema: Schema, path: str) -> tuple[Constraint, ...]:
         """The clauses of a ``constraints`` list; what is no clause is recorded and left out."""
@@ -222,7 +242,7 @@ class Constraints:
             if not isinstance(operand, Seq):
                 raise _Wrong(operand, f"Valid values are a list, not {kind(operand)}.", "Write '[one, other]'.")
             values = [self.operand(item, schema, path) for item in operand.items]
-            value = None if any(entry is None for entry in values) else tuple(comparable(base, entry) for entry in values)
+            value = None if any(entry is None for entry in values) else _Choices(comparable(base, entry) for entry in values)
         else:
             value = comparable(base, self.operand(operand, schema, path))
         return None if value is None else Constraint(operator, value, text, base)
@@ -262,7 +282,7 @@ class Constraints:
             except WorkError as error:
                 self.problems.error("constraint.work", f"A pattern cannot be checked: {error}.", "Use shorter texts.", element, path)
                 return False
-            if broken:
+            if broken and not self.problems.tolerates("constraint", f"{what} {broken}", element, path, value):
                 good = False
                 message = f"{what} {broken}" + (f", not {quote(shown(element))}." if constraint.operator not in _LENGTHS else ".")
                 self.problems.error("property.constraint", message, "Write a value that fulfils the constraint.", element, path)

@@ -34,7 +34,8 @@ except ImportError:
 else:
     EventParser = CParser
 
-MAX_BYTES = 1 << 20
+UNIT = 1 << 20
+MAX_BYTES = 16 * UNIT
 MAX_ELEMENTS = 150_000
 MAX_EXPANDED = 300_000
 MAX_DIRECTIVES = 16
@@ -46,10 +47,25 @@ _TAG = "tag:yaml.org,2002:"
 
 @dataclass(slots=True)
 class Budget:
-    """What all documents of one load may use together."""
+    """What all documents of one load may use together: as much for every ``UNIT`` of bytes that they have, and for the first at least."""
 
+    size: int = 0
     elements: int = MAX_ELEMENTS
     expanded: int = MAX_EXPANDED
+
+    def take(self, size: int) -> bool:
+        """Count the bytes of a document; whether there is room for them."""
+        before = self.share
+        self.size += size
+        more = self.share - before
+        self.elements += int(MAX_ELEMENTS * more)
+        self.expanded += int(MAX_EXPANDED * more)
+        return self.size <= MAX_BYTES
+
+    @property
+    def share(self) -> float:
+        """How many times the limits of one ``UNIT`` hold."""
+        return max(1.0, self.size / UNIT)
 
 
 class _Refused(Exception):
@@ -83,8 +99,9 @@ def parse(data: bytes, name: str, problems: Problems, budget: Budget) -> Element
     Element or None
         The document's root; None where it is empty or cannot be read.
     """
-    if len(data) > MAX_BYTES:
-        problems.error("document.size", f"The document has more than {MAX_BYTES} bytes.", "Split it with imports.", Point(name))
+    if not budget.take(len(data)):
+        message = f"The template and its imports have more than {MAX_BYTES} bytes."
+        problems.error("document.size", message, "Write a smaller template.", Point(name))
         return None
     try:
         text = data.decode("utf-8-sig")
@@ -92,6 +109,7 @@ def parse(data: bytes, name: str, problems: Problems, budget: Budget) -> Element
         head = data[: error.start].decode("utf-8", "replace")
         problems.error("document.encoding", "The document is not UTF-8.", "Save the file as UTF-8.", _after(head, name))
         return None
+    problems.texts[name] = text
     if found := _UNPRINTABLE.search(text):
         what = f"Character U+{ord(found[0]):04X} may not stand in YAML."
         problems.error(
@@ -196,7 +214,7 @@ class _Builder:
     def _count(self, event: Any) -> None:
         self.budget.elements -= 1
         if self.budget.elements < 0:
-            message = f"The template and its imports have more than {MAX_ELEMENTS} elements."
+            message = "The template and its imports have too many elements."
             raise self.refuse("document.elements", message, "Write a smaller template.", event.start_mark)
 
     def _alias(self, event: Any) -> Element:
@@ -221,7 +239,7 @@ class _Builder:
             return
         parent.size += element.size
         if parent.size > self.budget.expanded:
-            message = f"With its aliases written out the document has more than {MAX_EXPANDED} elements."
+            message = "With its aliases written out the document has too many elements."
             raise self.refuse("document.alias", message, "Use fewer aliases.", element.mark)
         if isinstance(parent, Seq):
             parent.items.append(element)
@@ -236,6 +254,7 @@ class _Builder:
         else:
             message = f"The key {quote(key.text)} is already written in line {first.mark.line + 1}."
             self.problems.error("document.duplicate", message, "Remove one of them.", key)
+            self.problems.repeated.append((parent, key, element))
 
     def _merge(self, parent: Map, element: Element, key: Scalar) -> None:
         """Fill in the entries of ``<<``: what is written in the mapping itself wins, then the first source."""

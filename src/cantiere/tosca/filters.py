@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cantiere import model
 from cantiere.tosca import grammar
-from cantiere.tosca.constraints import OPERATORS, Constraint, Constraints
+from cantiere.tosca.constraints import OPERATORS, ORDERED, Constraint, Constraints, comparable
 from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.functions import Scope
 from cantiere.tosca.grammar import Grammar
@@ -16,6 +16,9 @@ from cantiere.tosca.registry import Type
 from cantiere.tosca.schema import Capability, Definitions, Schema
 from cantiere.tosca.topology import Template
 from cantiere.tosca.values import Values, Void, call
+
+_INDEXED = ORDERED | {"boolean"}
+_UNSURE = Void.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +45,9 @@ class Filters:
     def __init__(self, definitions: Definitions, values: Values, problems: Problems) -> None:
         self.definitions, self.values, self.problems = definitions, values, problems
         self.grammar = Grammar(problems)
+        self._known: dict[tuple[Template, str, str], Any] = {}
+        self._tables: dict[tuple[Type, str, str], dict[Any, list[Template]]] = {}
+        self._read: dict[tuple[Condition, Schema], tuple[Constraint | None, ...]] = {}
 
     def read(self, body: Map, path: str) -> Filter | None:
         """A node filter; None where it is none, which is recorded."""
@@ -61,8 +67,45 @@ class Filters:
     def _conditions(self, body: Map, capability: str, path: str) -> list[Condition]:
         return [Condition(capability, name, clauses, where) for name, clauses, where in self.grammar.listed(body, "properties", path)]
 
-    def reason(self, filter_: Filter, target: Template, source: Template) -> str:
-        """Why a candidate is left out; empty where it is not.
+    def possible(self, filter_: Filter, type_: Type, templates: list[Template], source: Template) -> list[Template]:
+        """Those of a type's templates that a filter may let through: a condition of equality finds them by their value.
+
+        Parameters
+        ----------
+        filter_:
+            The filter.
+        type_:
+            A node type.
+        templates:
+            All templates of exactly that type.
+        source:
+            Whose requirement it is.
+        """
+        for condition in filter_.conditions:
+            schema = self._schemas(type_, condition.capability).get(condition.property.text)
+            for clause in self._clauses(condition, schema, source) if schema else ():
+                if clause is not None and clause.operator == "equal" and schema and schema.base in _INDEXED:
+                    table = self._table(condition, type_, templates)
+                    return sorted([*table.get(clause.operand, ()), *table.get(_UNSURE, ())], key=lambda template: template.index)
+        return templates
+
+    def _table(self, condition: Condition, type_: Type, templates: list[Template]) -> dict[Any, list[Template]]:
+        """The templates of a type by the value of a property."""
+        key = (type_, condition.capability, condition.property.text)
+        table = self._tables.get(key)
+        if table is None:
+            self._tables[key] = table = {}
+            for template in templates:
+                self.values.spend()
+                schemas, written = self._holder(template, condition.capability)
+                schema = schemas[condition.property.text]
+                element = written.entries.get(condition.property.text) if written else None
+                value = self._value(condition, schema, template) if _is_settled(element) else _UNSURE
+                table.setdefault(value if isinstance(value, Void) else comparable(schema.base, value), []).append(template)
+        return table
+
+    def unmet(self, filter_: Filter, target: Template, source: Template) -> list[str]:
+        """What a filter misses in a candidate; empty where it lets it through.
 
         Parameters
         ----------
@@ -73,13 +116,11 @@ class Filters:
         source:
             Whose requirement it is: functions in the filter are read there.
         """
-        for name in filter_.capabilities:
-            if self._holder(target, name.text) is None:
-                return f"it has no capability {name.text}"
-        for condition in filter_.conditions:
-            if reason := self._unmet(condition, target, source):
-                return reason
-        return ""
+        assert target.type is not None
+        missing = [name.text for name in filter_.capabilities if self._capability(target.type, name.text) is None]
+        reasons = [f"it has no capability {name}" for name in missing]
+        reasons += [self._unmet(entry, target, source) for entry in filter_.conditions if entry.capability not in missing]
+        return [reason for reason in reasons if reason]
 
     def conditions(self, filter_: Filter, type_: Type, source: Template) -> tuple[model.Condition, ...] | None:
         """What a filter asks of a candidate that is not in the template; None where it cannot be asked, which is recorded.
@@ -125,28 +166,48 @@ class Filters:
                 found = entry
         return found
 
-    def _holder(self, target: Template, capability: str) -> tuple[dict[str, Schema], Map | None] | None:
+    def _schemas(self, type_: Type, capability: str) -> dict[str, Schema]:
+        """The properties of a node type, or of its capability by name or type."""
+        if not capability:
+            return self.definitions.properties(type_)
+        found = self._capability(type_, capability)
+        return found.properties if found else {}
+
+    def _holder(self, target: Template, capability: str) -> tuple[dict[str, Schema], Map | None]:
         """The properties of the target, or of its capability by name or type, and what is assigned to them."""
         assert target.type is not None
         if not capability:
             return self.definitions.properties(target.type), target.properties
         found = self._capability(target.type, capability)
-        return (found.properties, target.capability(found.name)) if found else None
+        return (found.properties, target.capability(found.name)) if found else ({}, None)
 
     def _unmet(self, condition: Condition, target: Template, source: Template) -> str:
-        holder = self._holder(target, condition.capability)
-        assert holder is not None
-        schemas, written = holder
+        """What one condition misses in a candidate; empty where nothing."""
+        assert target.type is not None
         name = condition.property.text
         shown = f"{condition.capability}.{name}" if condition.capability else name
-        schema = schemas.get(name)
+        schema = self._schemas(target.type, condition.capability).get(name)
         if schema is None:
             return f"it has no property {shown}"
+        clauses = self._clauses(condition, schema, source)
+        if None in clauses:
+            return f"the filter on {shown} is not valid"
+        value = self._value(condition, schema, target)
+        if isinstance(value, Void):
+            return f"its {shown} is {value.value}"
+        return next((f"its {shown} {broken}" for clause in clauses if clause and (broken := clause.broken(value))), "")
+
+    def _value(self, condition: Condition, schema: Schema, target: Template) -> Any:
+        """The value of a candidate's property; one that is written as a single value is remembered."""
+        key = (target, condition.capability, condition.property.text)
+        if key in self._known:
+            return self._known[key]
+        name = condition.property.text
+        _, written = self._holder(target, condition.capability)
+        element = written.entries.get(name) if written else None
         quiet = self.values.problems
-        scratch = Problems()
-        self.values.problems = self.values.functions.problems = scratch
+        self.values.problems = self.values.functions.problems = Problems()
         try:
-            element = written.entries.get(name) if written else None
             value = self.values.convert(element, schema, Scope(target), name) if element is not None else Void.ABSENT
             if value is Void.ABSENT and schema.default is not None:
                 value = self.values.convert(schema.default, schema, None, name)
@@ -156,33 +217,37 @@ class Filters:
             value = Void.INVALID
         finally:
             self.values.problems = self.values.functions.problems = quiet
-        if isinstance(value, Void):
-            return f"its {shown} is {value.value}"
-        return self._compare(condition, schema, value, shown, source)
+        if _is_settled(element):
+            self._known[key] = value
+        return value
 
-    def _compare(self, condition: Condition, schema: Schema, value: object, shown: str, source: Template) -> str:
-        for constraint in self._clauses(condition, schema, source):
-            if constraint is None:
-                return f"the filter on {shown} is not valid"
-            if broken := constraint.broken(value):
-                return f"its {shown} {broken}"
-        return ""
-
-    def _clauses(self, condition: Condition, schema: Schema, source: Template) -> Iterator[Constraint | None]:
-        """The clauses of a condition one by one, each read when it is its turn; None for one that is not valid, which is recorded."""
-        clauses = condition.clauses
-        entries = clauses.items if isinstance(clauses, Seq) else [clauses]
-        reader = Constraints(self.problems, lambda element, wanted, path: self._operand(element, wanted, path, source))
-        reader.work = self.definitions.constraints.work
-        for entry in entries:
-            if not isinstance(entry, Map) or call(entry) or next(iter(entry.entries), "") not in OPERATORS:
-                yield reader.equal(entry, schema, condition.path)
-            else:
-                yield reader.clause(entry, schema, condition.path)
+    def _clauses(self, condition: Condition, schema: Schema, source: Template) -> tuple[Constraint | None, ...]:
+        """The clauses of a condition for values of a schema; None for one that is not valid, which is recorded."""
+        known = self._read.get((condition, schema))
+        if known is None:
+            clauses = condition.clauses
+            reader = Constraints(self.problems, lambda element, wanted, path: self._operand(element, wanted, path, source))
+            reader.work = self.definitions.constraints.work
+            known = tuple(
+                reader.clause(entry, schema, condition.path) if _is_clause(entry) else reader.equal(entry, schema, condition.path)
+                for entry in (clauses.items if isinstance(clauses, Seq) else [clauses])
+            )
+            self._read[condition, schema] = known
+        return known
 
     def _operand(self, element: Element, schema: Schema, path: str, source: Template) -> object:
         value = self.values.convert(element, schema, Scope(source), path, unconstrained=True)
         return None if isinstance(value, Void) else value
+
+
+def _is_settled(element: Element | None) -> bool:
+    """Whether a property's value does not hang on who fulfils a requirement."""
+    return not isinstance(element, Map) or call(element) == "get_input"
+
+
+def _is_clause(entry: Element) -> bool:
+    """Whether an entry of a condition is a clause, and no value that stands for equality."""
+    return isinstance(entry, Map) and not call(entry) and next(iter(entry.entries), "") in OPERATORS
 
 
 def _told(clause: Constraint) -> Constraint:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.lifecycle import Lifecycle
 from cantiere.tosca.problems import Place, Problems, quote
 from cantiere.tosca.schema import Definitions, Schema
 from cantiere.tosca.topology import Template, Topology
@@ -38,6 +39,8 @@ class Functions:
     topology, definitions, values, problems:
         What there is to refer to, and where errors go.
     """
+
+    lifecycle: Lifecycle
 
     def __init__(
         self, inputs: dict[str, Element | Void], topology: Topology, definitions: Definitions, values: Values, problems: Problems
@@ -107,12 +110,59 @@ class Functions:
             if name == "get_property":
                 return self._property(words, scope, path, trail)
             return self._attribute(words, scope, path), scope, trail
-        message = f"The function {name} is not supported here."
-        return (
-            self.wrong("unsupported", element, message, "Use get_input, get_property, get_attribute, concat or token.", path),
-            scope,
-            trail,
-        )
+        if name == "join":
+            return self._join(element, arguments, scope, path, trail), None, trail
+        if name == "get_nodes_of_type":
+            return self._of_type(element, arguments, path), None, trail
+        return self._late(name, element, arguments, scope, path), scope, trail
+
+    def _join(self, element: Map, arguments: Sequence[Element], scope: Scope, path: str, trail: Trail) -> Element | Void:
+        """The texts of a list, with another text between them."""
+        listing = self.follow(arguments[0], scope, path, trail)[0] if arguments else Void.ABSENT
+        if isinstance(listing, Void) and listing is not Void.ABSENT:
+            return listing
+        if not isinstance(listing, Seq) or len(arguments) > 2:
+            return self.wrong(
+                "arguments", element, "join has a list of texts and what stands between them.", "Write 'join: [[a, b], \":\"]'.", path
+            )
+        parts: list[Element] = []
+        for item in listing.items:
+            parts += [arguments[1], item] if parts and len(arguments) == 2 else [item]
+        return self._concat(element, parts, scope, path, trail)
+
+    def _of_type(self, element: Map, arguments: Sequence[Element], path: str) -> Element | Void:
+        """The names of all node templates of a type."""
+        word = arguments[0] if len(arguments) == 1 else element
+        if not isinstance(word, Scalar):
+            return self.wrong(
+                "arguments", element, "get_nodes_of_type has the name of a node type.", "Write 'get_nodes_of_type: NAME'.", path
+            )
+        wanted = self.topology.registry.find("node_types", word.text)
+        if wanted is None:
+            self.topology.registry.unknown("node_types", word, path)
+            return Void.INVALID
+        found = Seq(element.mark)
+        for template in self.topology.templates.values():
+            self.values.spend()
+            if template.type is not None and template.type.derives(wanted):
+                found.items.append(Scalar(template.name, template.name, element.mark))
+        return found
+
+    def _late(self, name: str, element: Map, arguments: Sequence[Element], scope: Scope, path: str) -> Void:
+        """get_artifact and get_operation_output: what only the running facility knows, of something that has to exist."""
+        words = [item for item in arguments if isinstance(item, Scalar) and item.value is not None]
+        least, shape = (4, "node, interface, operation, output") if name == "get_operation_output" else (2, "node, artifact")
+        if len(words) != len(arguments) or len(words) < least:
+            return self.wrong("arguments", element, f"{name} has {least} words.", f"Write '{name}: [{shape}]'.", path)
+        node = self._template(words[0], scope, path)
+        if node is None or node.type is None:
+            return Void.INVALID
+        if name == "get_operation_output":
+            return Void.UNKNOWN if self.lifecycle.operation(node, words[1].text, words[2].text, words[2], path) else Void.INVALID
+        if self.lifecycle.artifact(node, words[1].text):
+            return Void.UNKNOWN
+        message = f"{quote(node.name)} has no artifact {quote(words[1].text)}."
+        return self.wrong("artifact", words[1], message, "Add it under 'artifacts:'.", path)
 
     def _input(self, element: Map, arguments: Sequence[Element], path: str, trail: Trail) -> Found:
         name = arguments[0] if arguments else element
@@ -145,6 +195,8 @@ class Functions:
                 schema = schema.entry if schema else None
                 if isinstance(key.value, int) and 0 <= key.value < len(found.items):
                     inner = found.items[key.value]
+                elif not found.items and self.problems.tolerates("empty-list", quote(path), key, path):
+                    return Void.UNKNOWN, scope, trail
             elif isinstance(found, Void):
                 break
             if inner is None:

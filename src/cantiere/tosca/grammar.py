@@ -1,4 +1,4 @@
-"""Which keywords each construct of TOSCA Simple Profile 1.0 to 1.3 may have."""
+"""Which keywords each construct of TOSCA Simple Profile 1.0 to 1.3 may have; 2.0 is rewritten to these before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.problems import Place, Problems, listed, quote
 
-VERSIONS = ("tosca_simple_yaml_1_0", "tosca_simple_yaml_1_1", "tosca_simple_yaml_1_2", "tosca_simple_yaml_1_3")
+VERSIONS = ("tosca_simple_yaml_1_0", "tosca_simple_yaml_1_1", "tosca_simple_yaml_1_2", "tosca_simple_yaml_1_3", "tosca_2_0")
 
 TYPE_SECTIONS = {
     "node_types": "node type",
@@ -23,6 +23,7 @@ TYPE_SECTIONS = {
 SERVICE_TEMPLATE = (
     "tosca_definitions_version",
     "namespace",
+    "profile",
     "tosca_default_namespace",
     "metadata",
     "template_name",
@@ -61,9 +62,42 @@ NODE_TEMPLATE = (
     "copy",
 )
 RELATIONSHIP_TEMPLATE = ("type", "description", "metadata", "properties", "attributes", "interfaces", "copy")
-REQUIREMENT_ASSIGNMENT = ("node", "capability", "relationship", "node_filter", "occurrences")
+REQUIREMENT_ASSIGNMENT = ("node", "capability", "relationship", "node_filter", "occurrences", "count", "description", "metadata")
 RELATIONSHIP_ASSIGNMENT = ("type", "properties", "interfaces")
 CAPABILITY_ASSIGNMENT = ("properties", "attributes", "occurrences")
+GROUP = ("type", "description", "metadata", "properties", "attributes", "members", "interfaces")
+POLICY = ("type", "description", "metadata", "properties", "targets", "triggers")
+TRIGGER = (
+    "description",
+    "event",
+    "event_type",
+    "schedule",
+    "target_filter",
+    "condition",
+    "constraint",
+    "period",
+    "evaluations",
+    "method",
+    "action",
+)
+WORKFLOW = ("description", "metadata", "inputs", "preconditions", "steps", "implementation", "outputs")
+STEP = ("target", "target_relationship", "operation_host", "filter", "activities", "on_success", "on_failure")
+ACTIVITIES = ("delegate", "set_state", "call_operation", "inline")
+SUBSTITUTION = ("node_type", "substitution_filter", "properties", "attributes", "capabilities", "requirements", "interfaces")
+INTERFACE = ("derived_from", "version", "metadata", "type", "description", "inputs", "operations", "notifications")
+OPERATION = ("description", "implementation", "inputs", "outputs", "metadata")
+ARTIFACT = (
+    "type",
+    "file",
+    "repository",
+    "description",
+    "metadata",
+    "deploy_path",
+    "artifact_version",
+    "checksum",
+    "checksum_algorithm",
+    "properties",
+)
 NODE_FILTER = ("properties", "capabilities")
 SCHEMA = ("type", "description", "constraints", "entry_schema", "key_schema", "external-schema", "metadata")
 PROPERTY = (*SCHEMA, "required", "default", "status")
@@ -80,8 +114,8 @@ TYPES: dict[str, tuple[str, ...]] = {
     "policy_types": (*_TYPE, "properties", "targets", "triggers"),
 }
 CAPABILITY_DEFINITION = ("type", "description", "properties", "attributes", "valid_source_types", "occurrences")
-REQUIREMENT_DEFINITION = ("capability", "node", "relationship", "occurrences", "description", "metadata")
-IMPORT = ("file", "repository", "namespace_uri", "namespace_prefix")
+REQUIREMENT_DEFINITION = ("capability", "node", "relationship", "node_filter", "occurrences", "description", "metadata")
+IMPORT = ("file", "url", "profile", "repository", "namespace", "namespace_uri", "namespace_prefix", "description", "metadata")
 
 
 class Grammar:

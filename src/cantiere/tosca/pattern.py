@@ -14,7 +14,7 @@ MAX_PATTERN = 512
 MAX_STATES = 2000
 STATE_COST = 5
 MAX_SUBJECT = 16_384
-MAX_WORK = 1_000_000
+MAX_WORK = 400_000
 
 _parser: Any = vars(re)["_parser"]
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cantiere.errors import Location, Problem
+
+if TYPE_CHECKING:
+    from cantiere.indigo.dialect import Dialect
+    from cantiere.tosca.elements import Element, Map, Scalar
 
 MAX_PROBLEMS = 200
 MAX_SUGGESTIONS = 50
 MAX_CANDIDATES = 400
 SHOWN = 60
+EXCERPT = 120
 OPTION = "--input "
+_BREAKS = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
 class Mark(Protocol):
@@ -86,6 +94,12 @@ class Problems:
     def __init__(self) -> None:
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.notices: list[Problem] = []
+        self.repeated: list[tuple[Map, Scalar, Element]] = []
+        self.dialect: Dialect | None = None
+        self.texts: dict[str, str] = {}
+        """The documents that may be shown, by the name that marks have."""
+        self._lines: dict[str, list[str]] = {}
         self._hints = 0
         self._seen: set[tuple[str, Location | None, str]] = set()
 
@@ -116,6 +130,21 @@ class Problems:
         """Record something that is probably a mistake but does no harm."""
         if len(self.warnings) < MAX_PROBLEMS:
             self.warnings.append(self._problem(code, message, remedy, at, path))
+
+    def note(self, code: str, message: str, remedy: str, at: Place | Mark | None = None, path: str = "") -> None:
+        """Record something that is no mistake, but that the reader should know; the same thing once."""
+        problem = self._problem(code, message, remedy, at, path)
+        if len(self.notices) < MAX_PROBLEMS and problem not in self.notices:
+            self.notices.append(problem)
+
+    def tolerates(self, event: str, subject: str, at: Place | Mark | None, path: str = "", value: Any = None) -> bool:
+        """Whether the template speaks a dialect in which something is no error; see :meth:`cantiere.indigo.dialect.Dialect.tolerates`."""
+        return self.dialect is not None and self.dialect.tolerates(event, subject, at, path, value)
+
+    def withdraw(self, code: str, at: Place) -> None:
+        """Take an error back that a dialect does not know."""
+        where = locate(at.mark)
+        self.errors = [problem for problem in self.errors if (problem.code, problem.where) != (code, where)]
 
     @staticmethod
     def _problem(code: str, message: str, remedy: str, at: Place | Mark | None, path: str) -> Problem:
@@ -156,9 +185,26 @@ class Problems:
                 best, nearest = apart, candidate
         return f"Did you mean {quote(nearest)}?" if nearest else otherwise
 
+    def shown(self, found: Iterable[Problem]) -> list[Problem]:
+        """Problems with the line that each is about, where it may be shown."""
+        return [replace(problem, excerpt=self._excerpt(problem.where)) for problem in found]
+
+    def _excerpt(self, where: Location | None) -> str:
+        if where is None or not where.line or where.file not in self.texts:
+            return ""
+        lines = self._lines.setdefault(where.file, []) or _BREAKS.split(self.texts[where.file])
+        self._lines[where.file] = lines
+        if where.line > len(lines):
+            return ""
+        line, column = lines[where.line - 1], where.column - 1
+        begin = max(0, min(column - EXCERPT // 2, len(line) - EXCERPT))
+        text = printable(line[begin : begin + EXCERPT].replace("\t", " "))
+        before = printable(line[begin:column].replace("\t", " "))
+        return f"    | {text}\n    | {' ' * len(before)}^"
+
     def finish(self) -> tuple[Problem, ...]:
         """All errors, in the order of the files and lines; the last one tells where no more were looked for."""
-        found = sorted(self.errors, key=lambda problem: problem.where or Location(""))
+        found = self.shown(sorted(self.errors, key=lambda problem: problem.where or Location("")))
         if len(found) >= MAX_PROBLEMS:
             message = f"After {MAX_PROBLEMS} errors no more were looked for."
             found.append(Problem("document.errors", message, "Correct these and validate again."))

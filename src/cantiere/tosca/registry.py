@@ -88,6 +88,7 @@ class Registry:
         self.problems = problems
         self.room = MAX_TYPES
         self.grammar = Grammar(problems)
+        self.prefixes: set[str] = set()
         self.types: dict[str, dict[str, Type]] = {section: {} for section in grammar.TYPE_SECTIONS}
 
     def add(self, document: Document | Map) -> None:
@@ -160,9 +161,12 @@ class Registry:
         type_.ancestors = tuple(chain)
 
     def find(self, section: str, name: str) -> Type | None:
-        """The type of that name; normative types also by their short names (``Compute``, ``tosca:Compute``)."""
+        """The type of that name, after a prefix of an import or without; normative types also by their short names (``Compute``)."""
         types = self.types[section]
         found = types.get(name)
+        prefix, colon, rest = name.partition(":")
+        if found is None and colon and prefix in self.prefixes:
+            return self.find(section, rest)
         if found is None and ("." not in name or name.startswith("tosca:")):
             short = name.removeprefix("tosca:")
             for prefix in _SHORT[section]:

@@ -16,6 +16,9 @@ from cantiere.tosca.topology import Link, Template, Topology
 from cantiere.tosca.values import Values
 
 MAX_REASONS = 6
+MAX_TRIED = 500
+FILTERED = 4
+"""Steps for asking a filter of a candidate."""
 OUTSIDE = "cantiere.nodes.Machine"
 """The node type that is not declared in templates: a requirement for it is fulfilled by the site's provider."""
 
@@ -78,6 +81,8 @@ class Requirements:
                 message = f"{quote(name.text)} may be fulfilled at most {definition.most} times."
                 self.problems.error("requirement.occurrences", message, "Remove one of them.", name, path)
             wanted = self._wanted(definition, name, element, path)
+            if wanted is not None:
+                self._narrow(wanted)
             if wanted is not None and wanted.template is None and self._is_outside(wanted.node):
                 self._leave(template, wanted)
                 continue
@@ -99,6 +104,14 @@ class Requirements:
         if asked is not None:
             self.outside.setdefault(template, {})[wanted.definition.name] = asked
 
+    def _narrow(self, wanted: _Wanted) -> None:
+        """Add the node filter of the requirement's definition to that of its assignment."""
+        body = wanted.definition.filter
+        defined = self.filters.read(body, f"{wanted.path}.node_filter") if body else None
+        if defined is not None:
+            own = wanted.filter or Filter((), ())
+            wanted.filter = Filter((*defined.conditions, *own.conditions), (*defined.capabilities, *own.capabilities))
+
     def _implicit(self, template: Template, definition: Requirement, count: int, links: list[Link]) -> None:
         """Fulfil a requirement that is needed and not assigned, where there is only one who can."""
         if count >= definition.least:
@@ -110,7 +123,9 @@ class Requirements:
             )
             self.problems.error("requirement.occurrences", message, f"Add '- {definition.name}: …' lines.", template.mark, path)
             return
-        link = self._fulfil(template, _Wanted.of(definition, template.mark, path))
+        wanted = _Wanted.of(definition, template.mark, path)
+        self._narrow(wanted)
+        link = self._fulfil(template, wanted)
         if link is not None:
             links.append(link)
 
@@ -196,13 +211,14 @@ class Requirements:
                 return None
             capability, reason = self._suits(template, target.type, wanted)
             reason = reason or self._filtered(template, target, wanted)
-            if reason:
-                message = f"{quote(target.name)} cannot be the {quote(name)} of {quote(template.name)}: {reason}."
+            refused = f"{quote(target.name)} cannot be the {quote(name)} of {quote(template.name)}: {reason}"
+            if reason and not self.problems.tolerates("mismatch", refused, wanted.mark, wanted.path):
+                message = f"{refused}."
                 remedy = self._remedy(template, wanted)
                 self.problems.error("requirement.mismatch", message, remedy, wanted.mark, wanted.path)
                 return None
             return Link(name, target, capability, wanted.relationship, wanted.mark, wanted.path)
-        suitable, reasons = self._candidates(template, wanted)
+        suitable = self._candidates(template, wanted)
         if len(suitable) == 1:
             target, capability = suitable[0]
             return Link(name, target, capability, wanted.relationship, wanted.mark, wanted.path)
@@ -213,7 +229,7 @@ class Requirements:
             message = f"Several node templates can be the {quote(name)} of {quote(template.name)}: {names}."
             self.problems.error("requirement.ambiguous", message, f"Name one: '- {name}: {suitable[0][0].name}'.", wanted.mark, wanted.path)
             return None
-        tried = "; ".join(reasons[:MAX_REASONS]) or "there is no other node template"
+        tried = "; ".join(self._nearest(template, wanted)) or "there is no other node template"
         message = f"No node template can be the {quote(name)} of {quote(template.name)}: {tried}."
         what = wanted.capability.name if wanted.capability else wanted.node.name if wanted.node else "node"
         self.problems.error("requirement.unfulfilled", message, f"Add a node template that offers {what}.", wanted.mark, wanted.path)
@@ -221,34 +237,45 @@ class Requirements:
 
     def _remedy(self, template: Template, wanted: _Wanted) -> str:
         """Who could be named in place of one that does not fit."""
-        suitable, _ = self._candidates(template, wanted)
+        suitable = self._candidates(template, wanted)
         if suitable:
             return f"Name one of: {listed([target.name for target, _ in suitable])}."
         return "Add a node template that fulfils it."
 
-    def _candidates(self, template: Template, wanted: _Wanted) -> tuple[list[tuple[Template, str]], list[str]]:
-        """Who fulfils a requirement, with the capability; and why others that come near do not."""
+    def _candidates(self, template: Template, wanted: _Wanted) -> list[tuple[Template, str]]:
+        """Who fulfils a requirement, with the capability."""
         suitable: list[tuple[Template, str]] = []
-        reasons: list[str] = []
         for type_, templates in self.by_type.items():
-            if type_ is None:
-                continue
             self.values.spend()
-            capability, reason = self._suits(template, type_, wanted)
-            if reason:
-                if len(reasons) < MAX_REASONS:
-                    more = f" and {len(templates) - 3} more" if len(templates) > 3 else ""
-                    reasons.append(f"{listed([entry.name for entry in templates[:3]])}{more}: {reason}")
+            capability, reason = self._suits(template, type_, wanted) if type_ else ("", "its type is not known")
+            if type_ is None or reason:
                 continue
-            for target in templates:
-                if target is template:
-                    continue
-                if reason := self._filtered(template, target, wanted):
-                    reasons.insert(0, f"{target.name}: {reason}")
-                else:
+            possible = self.filters.possible(wanted.filter, type_, templates, template) if wanted.filter else templates
+            for target in possible:
+                self.values.spend(FILTERED if wanted.filter else 1)
+                if target is not template and not self._unmet(template, target, wanted):
                     suitable.append((target, capability))
         suitable.sort(key=lambda pair: pair[0].index)
-        return suitable, reasons
+        return suitable
+
+    def _nearest(self, template: Template, wanted: _Wanted) -> list[str]:
+        """Why nobody fulfils a requirement: those first of whom least is missing."""
+        unmet: list[tuple[int, int, str]] = []
+        others: list[str] = []
+        for type_, templates in self.by_type.items():
+            _, reason = self._suits(template, type_, wanted) if type_ else ("", "")
+            if type_ is None or (reason and len(others) >= MAX_REASONS):
+                continue
+            if reason:
+                more = f" and {len(templates) - 3} more" if len(templates) > 3 else ""
+                others.append(f"{listed([entry.name for entry in templates[:3]])}{more}: {reason}")
+                continue
+            for target in templates[: MAX_TRIED - len(unmet)]:
+                self.values.spend(FILTERED)
+                missing = self._unmet(template, target, wanted) if target is not template else ()
+                if missing:
+                    unmet.append((len(missing), target.index, f"{target.name}: {' and '.join(missing)}"))
+        return [*(text for _, _, text in sorted(unmet)), *others][:MAX_REASONS]
 
     def _suits(self, template: Template, type_: Type, wanted: _Wanted) -> tuple[str, str]:
         """The capability of a node type that fulfils a requirement, and else why none does."""
@@ -279,4 +306,8 @@ class Requirements:
 
     def _filtered(self, template: Template, target: Template, wanted: _Wanted) -> str:
         """Why a node filter leaves a template out; empty where it does not."""
-        return self.filters.reason(wanted.filter, target, template) if wanted.filter else ""
+        return " and ".join(self._unmet(template, target, wanted))
+
+    def _unmet(self, template: Template, target: Template, wanted: _Wanted) -> list[str]:
+        """What a node filter misses in a template."""
+        return self.filters.unmet(wanted.filter, target, template) if wanted.filter else []

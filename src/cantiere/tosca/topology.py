@@ -94,12 +94,15 @@ class Topology:
     ----------
     registry, problems:
         The types, and where errors go.
+    share:
+        How many times the usual number of node templates there may be.
     """
 
     registry: Registry
     problems: Problems
     templates: dict[str, Template] = field(default_factory=dict)
     relationships: dict[str, Type | None] = field(default_factory=dict)
+    share: float = 1.0
     matcher: Matcher | None = None
     _links: dict[Template, dict[str, list[Link]]] = field(default_factory=dict)
 
@@ -116,8 +119,8 @@ class Topology:
                     self.problems.error(
                         "node.unsupported", message, "Remove it, or write the node out.", body.keys[keyword], f"{path}.{keyword}"
                     )
-            if len(self.templates) >= MAX_TEMPLATES:
-                message = f"There are more than {MAX_TEMPLATES} node templates."
+            if len(self.templates) >= MAX_TEMPLATES * self.share:
+                message = f"There are more than {len(self.templates)} node templates."
                 self.problems.error("node.many", message, "Write a smaller template.", name, path)
                 raise TooManyError
             self.templates[name.text] = Template(name.text, name.mark, path, body, type_, len(self.templates))

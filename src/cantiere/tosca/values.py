@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from cantiere.indigo.dialect import YES_NO
 from cantiere.tosca import scalars
 from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.grammar import empty, join
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 MAX_STEPS = 250_000
 
-FUNCTIONS = ("get_input", "get_property", "get_attribute", "concat", "token", "get_operation_output", "get_nodes_of_type", "get_artifact")
+FUNCTIONS = (
+    "get_input",
+    "get_property",
+    "get_attribute",
+    "concat",
+    "join",
+    "token",
+    "get_operation_output",
+    "get_nodes_of_type",
+    "get_artifact",
+)
 
 
 class Void(Enum):
@@ -51,14 +62,16 @@ class Values:
     ----------
     problems:
         Where errors go.
+    share:
+        How many times the usual work may be done.
     """
 
     definitions: Definitions
     functions: Functions
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, share: float = 1.0) -> None:
         self.problems = self.all = problems
-        self.steps = MAX_STEPS
+        self.steps = int(MAX_STEPS * share)
 
     def spend(self, steps: int = 1) -> None:
         """Count work.
@@ -139,11 +152,11 @@ class Values:
         return value if self.definitions.constraints.check(value, schema.constraints, element, called(path), path) else Void.INVALID
 
     def _calls(self, element: Element, schema: Schema) -> bool:
-        """Whether an element is a call; a single entry ``token`` or ``concat`` of a map or data type is not, unless it has a list."""
+        """Whether an element is a call; a single entry ``token``, ``join`` or ``concat`` of a map or data type is one with a list alone."""
         name = call(element)
         if name is None or not isinstance(element, Map):
             return False
-        return name not in ("token", "concat") or schema.base not in ("map", "complex") or isinstance(element.entries[name], Seq)
+        return name not in ("token", "concat", "join") or schema.base not in ("map", "complex") or isinstance(element.entries[name], Seq)
 
     def wrong(self, element: Place, message: str, remedy: str, path: str) -> Void:
         """Record that a value has another type."""
@@ -153,6 +166,8 @@ class Values:
     def _primitive(self, element: Element, schema: Schema, path: str) -> Any:
         base = schema.base
         if not isinstance(element, Scalar):
+            if isinstance(element, Map) and len(element.entries) == 1 and self._misspelt(next(iter(element.keys.values())), path):
+                return Void.INVALID
             return self._mismatch(element, schema, path, "a single value")
         value, text = element.value, element.text
         if base == "string":
@@ -163,6 +178,8 @@ class Values:
             good = type(value) in (int, float) and value == value
             return float(text) if good and type(value) is float else value if good else self._mismatch(element, schema, path, "a number")
         if base == "boolean":
+            if text.lower() in YES_NO and self.problems.tolerates("boolean", quote(text), element):
+                return YES_NO[text.lower()]
             return value if isinstance(value, bool) else self._mismatch(element, schema, path, "true or false")
         if base == "version":
             return text if scalars.version(text) is not None else self._mismatch(element, schema, path, "a version such as 1.2.3")
@@ -174,6 +191,14 @@ class Values:
             hint = f"a number with a unit ({', '.join(scalars.units(base)[:9])}), such as {scalars.EXAMPLES[base]}"
             return self._mismatch(element, schema, path, hint)
         return number
+
+    def _misspelt(self, name: Scalar, path: str) -> bool:
+        """Whether a single entry where a single value is wanted looks like a call of a function; that is recorded."""
+        remedy = self.problems.suggest(name.text, FUNCTIONS, f"The functions are: {', '.join(FUNCTIONS)}.")
+        if name.text in FUNCTIONS or not (name.text.startswith("get_") or remedy.startswith("Did you mean")):
+            return False
+        self.problems.error("function.unknown", f"There is no function {quote(name.text)}.", remedy, name, path)
+        return True
 
     def _mismatch(self, element: Element, schema: Schema, path: str, remedy: str) -> Void:
         return self.wrong(element, f"{called(path)} is of type {schema.title}, not {kind(element)}.", f"Write {remedy}.", path)

@@ -34,6 +34,7 @@ INPUTS: dict[str, Any] = {
     "reserved_cpus_per_notebook": 0.1,
     "site_cache_servers": 2,
     "cvmfs": True,
+    "computing": True,
     "software_stacks": [{"title": "Facility software", "script": "/cvmfs/software.here.internal/setup.sh"}],
 }
 SIZE = tuple(word for name, value in INPUTS.items() for word in ("--input", f"{name}={json.dumps(value)}"))

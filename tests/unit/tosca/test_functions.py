@@ -84,7 +84,7 @@ def test_4_value(tosca: Loader, expression: str, value: Any) -> None:
         ("{token: ['a:b', ':', 2]}", "function.index"),
         ("{token: ['a:b', '', 0]}", "function.arguments"),
         ("{token: ['a:b', ':']}", "function.arguments"),
-        ("{get_operation_output: [SELF, a, b, c]}", "function.unsupported"),
+        ("{get_operation_output: [SELF, a, b, c]}", "function.keyword"),
     ],
 )
 def test_4_refused(tosca: Loader, expression: str, code: str) -> None:

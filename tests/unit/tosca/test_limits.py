@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-from cantiere.tosca.document import MAX_BYTES
+from cantiere.tosca.document import UNIT
 from cantiere.tosca.pattern import MAX_WORK, Pattern, PatternError, WorkError
 from support.templates import HEAD, TYPES, Loader, template
 
 
-def many(line: Callable[[int], str], count: int = 1 << 20, size: int = MAX_BYTES - 4096) -> str:
+def many(line: Callable[[int], str], count: int = 1 << 20, size: int = UNIT - 4096) -> str:
     """Numbered lines, until they are as many or as long as asked for."""
     lines: list[str] = []
     for number in itertools.islice(itertools.count(), count):
@@ -25,7 +25,7 @@ def many(line: Callable[[int], str], count: int = 1 << 20, size: int = MAX_BYTES
 
 
 def codes(tosca: Loader, text: str) -> set[str]:
-    assert len(text) <= MAX_BYTES
+    assert len(text) <= UNIT
     return {problem.code for problem in tosca.problems(text)}
 
 

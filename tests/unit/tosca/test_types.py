@@ -24,7 +24,7 @@ def test_3_1_versions(tosca: Loader, version: str) -> None:
 @pytest.mark.parametrize(
     ("text", "codes"),
     [
-        (template(NODE, head="tosca_definitions_version: tosca_2_0\n"), ["version.unknown:1"]),
+        (template(NODE, head="tosca_definitions_version: tosca_2_9\n"), ["version.unknown:1"]),
         (template(NODE, head="description: none\n"), ["version.missing:1"]),
         (HEAD + "topology_templat:\n  node_templates: {}\n", ["template.empty:1", "keyword.unknown:2"]),
         (HEAD + "topology_template: []\n", ["grammar.shape:2"]),
@@ -148,9 +148,9 @@ def test_3_6_8_imports(tosca: Loader) -> None:
         ("../../../../etc/passwd", "import.outside"),
         ("/etc/passwd", "import.outside"),
         ("nothing.yaml", "import.missing"),
-        ("{file: a.yaml, repository: r}", "import.unsupported"),
-        ("{file: a.yaml, namespace_prefix: p}", "import.unsupported"),
-        ("{file: a.yaml, url: p}", "keyword.unknown"),
+        ("{file: a.yaml, repository: r}", "import.repository"),
+        ("{profile: com.example.types}", "import.profile"),
+        ("{file: a.yaml, uri: p}", "keyword.unknown"),
         ("[a]", "import.shape"),
         ("link.yaml", "import.outside"),
         ("template.yaml", "import.cycle"),
@@ -210,3 +210,23 @@ def test_what_is_declared_and_not_carried_out_is_told(tosca: Loader) -> None:
 def test_control_characters_do_not_reach_the_terminal(tosca: Loader) -> None:
     problem = tosca.problems(template('    n: {type: "\\e[31mred\\a"}\n'))[0]
     assert problem.message.isprintable() and problem.path.isprintable() and "x1b" in problem.message
+
+
+def test_3_7_file_of_types_alone(tosca: Loader) -> None:
+    assert tosca(HEAD + TYPES).facility.nodes == ()
+    assert tosca.codes(HEAD + TYPES.replace("t.Socket:", "t.Sockets:", 1)) != []
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("properties", "p: {type: integer}", "p: {type: string}"),
+        ("properties", "p: {type: tosca.datatypes.Credential}", "p: {type: tosca.datatypes.network.PortSpec}"),
+        ("capabilities", "c: {type: tosca.capabilities.Node}", "c: {type: tosca.capabilities.Endpoint}"),
+        ("requirements", "- r: {capability: Node, node: tosca.nodes.Compute}", "- r: {capability: Node, node: tosca.nodes.Database}"),
+    ],
+)
+def test_3_7_definition_that_refines_nothing(tosca: Loader, kind: str, before: str, after: str) -> None:
+    types = f"node_types:\n  a:\n    {kind}:\n      {before}\n  b:\n    derived_from: a\n    {kind}:\n      {after}\n"
+    assert [warning.code for warning in tosca(template(NODE, types=types)).warnings] == ["type.refinement"]
+    assert tosca(template(NODE, types=types.replace(after, before))).warnings == ()
