@@ -6,7 +6,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node
-from cantiere.values import certificates, monitoring, monitoring_pool
+from cantiere.values import certificates, monitoring, monitoring_pool, scraping
 from cantiere.values.addons import MONITORING, OPERATOR_CRDS, active, broken, definitions, enabled, has_operator, resources, several
 from cantiere.values.model import Context, Link, Release
 
@@ -124,7 +124,7 @@ def _adapter(node: Node, context: Context) -> Release:
     external = ("APIService/v1beta1.external.metrics.k8s.io",) if given["external_rules"] else ()
     return Release(
         ADAPTER,
-        monitoring.NAMESPACE,
+        scraping.NAMESPACE,
         ADAPTER,
         values,
         node.name,
@@ -135,11 +135,11 @@ def _adapter(node: Node, context: Context) -> Release:
         links=tuple(
             Link(
                 {"app.kubernetes.io/name": ADAPTER},
-                monitoring.PROMETHEUS,
+                scraping.PROMETHEUS,
                 monitoring.PORT,
                 "the adapter asks Prometheus",
-                monitoring.NAMESPACE,
-                monitoring.NAMESPACE,
+                scraping.NAMESPACE,
+                scraping.NAMESPACE,
             )
             for _ in watched[:1]
         ),
@@ -151,7 +151,7 @@ def _prometheus(url: str, watched: tuple[Node, ...], context: Context) -> tuple[
     if url:
         head, _, port = url.rstrip("/").rpartition(":")
         return (head, int(port)) if port.isdigit() else (url.rstrip("/"), 443 if url.startswith("https:") else 80)
-    host = monitoring.host(watched[0], context) if watched else f"prometheus.{monitoring.NAMESPACE}.svc"
+    host = monitoring.host(watched[0], context) if watched else f"prometheus.{scraping.NAMESPACE}.svc"
     return f"http://{host}", monitoring.PORT
 
 

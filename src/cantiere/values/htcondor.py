@@ -13,7 +13,7 @@ from cantiere.services import dask, htcondor, iam, monitoring, xrootd
 from cantiere.services.facts import CA, IAM_PORT
 from cantiere.services.htcondor_pod import Pod
 from cantiere.values import iam as iam_values
-from cantiere.values import notebooks, parts, storage
+from cantiere.values import notebooks, parts, scraping, storage
 from cantiere.values import xrootd as xrootd_values
 from cantiere.values.model import Context, Link, Release, SecretObject
 from cantiere.values.units import quantity
@@ -43,7 +43,6 @@ DATA_PORTS = (xrootd.ROOT_PORT, xrootd_values.HTTPS_PORT)
 EXPORTER: Mapping[str, str] = {"app.kubernetes.io/name": "condor-exporter"}
 LOCAL = "$(LOCAL_ADMINISTRATORS)"
 WORLD = "0.0.0.0/0"
-MONITORING_NAMESPACE = "monitoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +234,7 @@ def _prometheus(node: Node, context: Context) -> str:
     """Address of the Prometheus that watches the pool; ``""`` where none does."""
     for other in context.facility.of_type(htcondor.MONITORING):
         if node.name in other.requirements.get("queue", ()):
-            return f"http://{other.name}-prometheus.{MONITORING_NAMESPACE}.svc.{context.cluster.cluster_domain}:{monitoring.PORT}"
+            return f"http://{other.name}-prometheus.{scraping.NAMESPACE}.svc.{context.cluster.cluster_domain}:{monitoring.PORT}"
     return ""
 
 

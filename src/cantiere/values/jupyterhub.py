@@ -12,7 +12,7 @@ from typing import Any
 from cantiere.model import Node, SecretFile
 from cantiere.services import iam, jupyterhub
 from cantiere.services.facts import CA
-from cantiere.values import computing, cvmfs, dask, notebooks, storage
+from cantiere.values import computing, cvmfs, dask, notebooks, scraping, storage
 from cantiere.values.addons import resources
 from cantiere.values.ingress import needs as ingress_needs
 from cantiere.values.model import Context, Release, SecretObject
@@ -136,6 +136,7 @@ def _hub(node: Node, context: Context) -> dict[str, Any]:
     services = context.services
     url = jupyterhub.url(node, services)
     gateways = notebooks.gateways(node, context)
+    scraped = scraping.wanted(context)
     public = not all(issuer.startswith(f"https://{name}.{services.domain}") for issuer, name in _issuers(node, context))
     return {
         "baseUrl": "/",
@@ -144,7 +145,11 @@ def _hub(node: Node, context: Context) -> dict[str, Any]:
         "existingSecret": node.name,
         "annotations": {"secretDigest": ""},
         "config": {
-            "JupyterHub": {"authenticator_class": "cantiere_hub.authenticator.FacilityAuthenticator", "public_url": f"{url}/"},
+            "JupyterHub": {
+                "authenticator_class": "cantiere_hub.authenticator.FacilityAuthenticator",
+                "public_url": f"{url}/",
+                **({"authenticate_prometheus": False} if scraped else {}),
+            },
             "OAuthenticator": {"oauth_callback_url": f"{url}{iam.HUB_CALLBACK}"},
         },
         "extraFiles": {"settings": {"mountPath": SETTINGS_FILE, "data": settings(node, context)}},
@@ -160,7 +165,10 @@ def _hub(node: Node, context: Context) -> dict[str, Any]:
         "pdb": {"enabled": True, "maxUnavailable": 1, "minAvailable": None},
         "networkPolicy": {
             "enabled": True,
-            "ingress": [_from(notebooks.gateway_labels(gateway, "gateway"), dask.HUB_PORT) for gateway in gateways],
+            "ingress": [
+                *(_from(notebooks.gateway_labels(gateway, "gateway"), dask.HUB_PORT) for gateway in gateways),
+                *([{"from": [dict(scraping.SCRAPER)], "ports": [{"protocol": "TCP", "port": dask.HUB_PORT}]}] if scraped else []),
+            ],
             "egressAllowRules": {**DNS_ONLY, "nonPrivateIPs": public},
             "egress": [*(way.rule() for way in notebooks.login_ways(node, context)), notebooks.api_rule(context), *_outside(node, context)],
         },

@@ -10,11 +10,10 @@ from cantiere.services import htcondor, jupyterhub, xrootd
 from cantiere.values import certificates, ingress, monitoring_pool, storage
 from cantiere.values.addons import OPERATOR_CRDS, active, broken, definitions, resources, several
 from cantiere.values.model import Context, Release, SecretObject
+from cantiere.values.scraping import NAMESPACE
 from cantiere.values.units import duration, quantity
 
 TYPE = htcondor.MONITORING
-NAMESPACE = "monitoring"
-PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 """Label of Prometheus's pods."""
 
 PORT = 9090
@@ -176,13 +175,14 @@ def scrape_configs(node: Node, context: Context) -> list[dict[str, Any]]:
     context:
         The facility and its cluster.
     """
+    labels = {"namespace": context.namespace}
     hubs = [
         {
             "job_name": "jupyterhub",
             "metrics_path": "/hub/metrics",
-            "static_configs": [{"targets": [f"{context.services.fqdn('hub')}:{HUB_PORT}"], "labels": {"namespace": context.namespace}}],
+            "static_configs": [{"targets": [f"{context.services.fqdn(f'{hub.name}-hub')}:{HUB_PORT}"], "labels": labels}],
         }
-        for _ in active(context.facility, jupyterhub.TYPE)[:1]
+        for hub in active(context.facility, jupyterhub.TYPE)[:1]
     ]
     return [*monitoring_pool.scrape_configs(node, context), *hubs, _pods(context.namespace)]
 

@@ -7,15 +7,13 @@ from typing import Any
 from cantiere.model import Node
 from cantiere.services import htcondor, monitoring
 from cantiere.values import htcondor as pools
+from cantiere.values import scraping
 from cantiere.values.model import Context, Link, Release, SecretObject
 
 CHART = "condor-exporter"
 BUSY = "condor_slot_activity_busy"
 FASTEST_SCRAPE = 10
 """Seconds between two scrapes, and for one: a scrape that is cut off takes all series away, and the autoscaler has no metric."""
-
-PROMETHEUS_NAMESPACE = pools.MONITORING_NAMESPACE
-PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 
 
 def pod_labels(release: str) -> dict[str, str]:
@@ -86,18 +84,13 @@ def _exporter(node: Node, pool: Node, context: Context) -> Release:
         },
         "networkPolicy": {
             "enabled": True,
-            "scrapers": [
-                {
-                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": PROMETHEUS_NAMESPACE}},
-                    "podSelector": {"matchLabels": PROMETHEUS},
-                }
-            ],
+            "scrapers": [dict(scraping.SCRAPER)],
             "pool": pool.name,
             "apiServer": context.cluster.api_address,
         },
     }
     here = context.namespace
-    links = [Link(PROMETHEUS, pod_labels(name), monitoring.EXPORTER_PORT, "Prometheus reads the exporter", PROMETHEUS_NAMESPACE, here)]
+    links = [scraping.link(pod_labels(name), monitoring.EXPORTER_PORT, context)]
     links += [
         Link(pod_labels(name), pools.pod_labels(pool.name, target), htcondor.PORT, "the exporter reads the pool", here, here)
         for target in ("central-manager", "access-point")

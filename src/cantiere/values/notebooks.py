@@ -10,7 +10,7 @@ from cantiere.model import Node
 from cantiere.services import dask as dask_ports
 from cantiere.services import htcondor, iam, jupyterhub, lab_extensions, minio, xrootd
 from cantiere.services.facts import IAM_PORT
-from cantiere.values import dask, s3
+from cantiere.values import dask, s3, scraping
 from cantiere.values.addons import active, enabled
 from cantiere.values.iam import pod_labels as iam_labels
 from cantiere.values.model import Context, Link, NodePool
@@ -233,6 +233,7 @@ def links(node: Node, context: Context) -> tuple[Link, ...]:
         Link(hub, component(node, "proxy"), 8001, "the hub tells its proxy the way", *place),
         Link(notebook, hub, 8081, "notebooks ask the hub for tokens", *place),
         *dask_link(node, context),
+        *([scraping.link(hub, 8081, context)] if scraping.wanted(context) else []),
         Link({}, component(node, "proxy"), 8443 if not context.services.zone else jupyterhub.PORT, "users log in", *place),
     )
 

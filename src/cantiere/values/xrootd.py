@@ -6,10 +6,10 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
-from cantiere.services import iam, monitoring, xrootd
+from cantiere.services import iam, xrootd
 from cantiere.services.facts import CA, IAM_PORT, Facts
 from cantiere.services.xrootd_machine import CLUSTER_PORT
-from cantiere.values import storage
+from cantiere.values import scraping, storage
 from cantiere.values.model import Context, Link, Release, SecretObject
 
 TYPES = xrootd.TYPES
@@ -17,8 +17,6 @@ CHART = "xcache"
 HTTPS_PORT = 8443
 METRICS_PORT = 9310
 MONITOR = "127.0.0.1:9931"
-MONITORING_NAMESPACE = "monitoring"
-PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 FULL = 0.9
 """Part of its volume that a cache may use before it purges."""
 
@@ -113,14 +111,9 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
         Link({}, pod_labels(node.name), port, "users read with tokens", context.namespace, context.namespace)
         for port in (xrootd.ROOT_PORT, HTTPS_PORT)
     ]
-    if context.facility.of_type(monitoring.TYPE):
-        # a policy lets in only pods of its own namespace otherwise
-        scraper = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": MONITORING_NAMESPACE}}}
-        scraper["podSelector"] = {"matchLabels": PROMETHEUS}
-        values["networkPolicy"]["metricsFrom"] = [{"podSelector": {}}, scraper]
-        links.append(
-            Link(PROMETHEUS, pod_labels(node.name), METRICS_PORT, "Prometheus reads metrics", MONITORING_NAMESPACE, context.namespace)
-        )
+    if scraping.wanted(context):
+        values["networkPolicy"]["metricsFrom"] = [{"podSelector": {}}, dict(scraping.SCRAPER)]
+        links.append(scraping.link(pod_labels(node.name), METRICS_PORT, context))
     return (
         Release(
             name=node.name,
