@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import sys
 from collections.abc import Iterable
@@ -48,25 +49,14 @@ def _check(options: argparse.Namespace) -> int:
 
 def form(options: argparse.Namespace) -> int:
     """Ask the inputs of a template, and write them to a file."""
-    from rich.console import Console
-
     from cantiere.declared import checked, declared
     from cantiere.portfolio.asking import ask_all, write
 
     checked(options.template)
     template = declared(options.template)
     output = options.output or Path(f"{options.template.stem}-inputs.yml")
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-
-    def ask(prompt: str, hidden: bool) -> str:
-        try:
-            return console.input(prompt, password=hidden, markup=False, emoji=False)
-        except EOFError:
-            problem = Problem("form.end", "there are no more answers; nothing was written", "answer every question", path=str(output))
-            raise CantiereError(problem) from None
-
     print(f"An empty answer keeps what stands in [].\nThe answers go to {output}.", file=sys.stderr)
-    answers = ask_all(template, output, ask, lambda line: print(line, file=sys.stderr))
+    answers = ask_all(template, output, _ask, lambda line: print(line, file=sys.stderr))
     try:
         write(answers, output, template)
     except OSError as error:
@@ -77,6 +67,17 @@ def form(options: argparse.Namespace) -> int:
     )
     checked(options.template, inputs_file=output)
     return 0
+
+
+def _ask(prompt: str, hidden: bool) -> str:
+    """A line that somebody types; where it is hidden, the terminal is silent before the prompt is seen."""
+    try:
+        if hidden:
+            return getpass.getpass(prompt)
+        print(prompt, end="", file=sys.stderr, flush=True)
+        return input()
+    except EOFError:
+        raise CantiereError(Problem("form.end", "there are no more answers; nothing was written", "answer every question")) from None
 
 
 def _warn(warnings: Iterable[Problem]) -> None:

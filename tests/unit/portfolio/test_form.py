@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cantiere import cli
 from cantiere.declared import declared
 from cantiere.errors import TemplateError
 from cantiere.portfolio.asking import Answers, ask_all, write
@@ -135,3 +136,13 @@ def _until(leader: int, text: str, limit: float = 60.0) -> str:
         assert ready, f"{text!r} did not come: {shown!r}"
         shown += os.read(leader, 1).decode("utf-8", "replace")
     return shown
+
+
+def test_without_an_answer_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def ended(prompt: str = "") -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", ended)
+    assert cli.main(["form", str(TEMPLATE), "-o", str(tmp_path / "in.yml")]) == 1
+    assert "nothing was written" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
