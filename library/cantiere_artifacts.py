@@ -219,10 +219,7 @@ def readable(item, received):
 
 
 def bring(item, target, received):
-    """Copy an item's content beside its place, compare it with its hash, and put it there in one step.
-
-    Returns False where no source has it.
-    """
+    """Copy an item's content beside its place, compare it with its hash, and put it there in one step; False where no source has it."""
     found = readable(item, received)
     if found is None:
         return False
@@ -298,8 +295,7 @@ class Images:
 
     def load(self, archive, references):
         """Import an archive, mark its images as not to be thrown away, and wait until the kubelet is offered them."""
-        done = self.run("import", archive)
-        if done.returncode:
+        if (done := self.run("import", archive)).returncode:
             raise Refused(f"{archive} could not be imported: {done.stderr.strip()[-500:]}")
         self.digests, self.ready = self.read()
         for reference in references:

@@ -67,7 +67,7 @@ LEFT_WITHIN = {
     }
 }
 DEFINITIONS = ("inputs", "outputs", "properties", "attributes")
-NAMES = frozenset((*DEFINITIONS, "capabilities", "interfaces", "operations", "artifacts"))
+NAMES = frozenset((*DEFINITIONS, "capabilities", "requirements", "interfaces", "operations", "artifacts"))
 """Keywords below which somebody chose the names."""
 
 

@@ -26,11 +26,11 @@ def texts(drawing: str, kind: str) -> list[str]:
 def test_topology(repository: Path) -> None:
     drawing = topology_svg(load(repository / "tosca" / "templates" / "facility.yaml").facility)
     assert set(texts(drawing, "name")) == {
-        "iam", "origin", "national-cache", "site-cache", "store", "software", "pool", "hub", "monitoring",
+        "iam", "origin", "national-cache", "site-cache", "store", "software", "pool", "hub", "compute", "monitoring",
         "volumes", "files", "addresses", "ingress", "certificates", "autoscaling", "names", "gpus"
     }  # fmt: skip
     assert "platform · cantiere.nodes.Platform on 1 × control, 2 × worker" in texts(drawing, "type")
-    assert sorted(set(texts(drawing, "label"))) == ["cache", "fallback", "issuer", "queue", "software", "source", "store"]
+    assert sorted(set(texts(drawing, "label"))) == ["cache", "fallback", "hub", "issuer", "queue", "software", "source", "store"]
 
 
 def test_plan() -> None:
