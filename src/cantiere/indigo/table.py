@@ -57,20 +57,22 @@ def _external(url: str, client: str) -> Part:
 
 
 def _certificates(kind: str, mail: str) -> tuple[Part, ...]:
-    """Let's Encrypt where there is an address that it can write to, else the facility's own CA; or as the node says."""
+    """Who signs: Let's Encrypt where there is an address that it can write to, each certificate itself, else the facility's own CA."""
 
     def acme(node: Theirs) -> bool:
-        return node.given(mail) and str(node.value(kind) or "letsencrypt-prod").startswith("letsencrypt")
+        return node.given(mail) and not alone(node)
 
+    def alone(node: Theirs) -> bool:
+        return str(node.value(kind)) == "self-signed"
+
+    def neither(node: Theirs) -> bool:
+        return not acme(node) and not alone(node)
+
+    signer = Carry(kind, "kind")
     return (
-        Part(
-            f"{N}Certificates",
-            (Carry(mail, "email"), Carry(kind, "kind")),
-            {"kind": "letsencrypt-prod"},
-            "certificates",
-            acme,
-        ),
-        Part(f"{N}Certificates", (), {}, "certificates", lambda node: not acme(node)),
+        Part(f"{N}Certificates", (Carry(mail, "email"), signer), name="certificates", when=acme),
+        Part(f"{N}Certificates", (signer,), name="certificates", when=alone),
+        Part(f"{N}Certificates", name="certificates", when=neither),
     )
 
 
@@ -173,7 +175,7 @@ POOL_LEFT = {
 }
 
 _HELM_LEFT = {
-    name: "is not needed: releases are brought by helmfile"
+    name: "releases are brought by helmfile"
     for name in ("kubeconfig_path", "inline_options", "helm_version", "role_name", "repository_name")
 }
 _OWN_CHART = {name: "the chart is ours" for name in ("chart", "repos", "values_file", "values_url", "name")}

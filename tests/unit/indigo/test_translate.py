@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cantiere import catalogue
+from cantiere.errors import TemplateError
 from cantiere.indigo.charts import CHARTS
 from cantiere.indigo.table import TABLE
 from cantiere.indigo.translate import FILES
@@ -185,6 +186,22 @@ def test_what_a_node_of_its_own_says_counts_more_than_what_the_front_end_brings(
     assert tosca(written(VM + DODAS)).facility.node("volumes").properties["driver"] == "local-path"
 
 
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ("", "facility-ca"),
+        ("cert_manager_type: self-signed", "self-signed"),
+        ("cert_manager_type: letsencrypt-staging", "facility-ca"),
+        ("cert_manager_type: letsencrypt-staging, cert_manager_email: me@example.org", "letsencrypt-staging"),
+        ("cert_manager_email: me@example.org", "letsencrypt-prod"),
+    ],
+)
+def test_who_signs_certificates(tosca: Loader, given: str, kind: str) -> None:
+    loaded = tosca(written(VM + DODAS.replace("requirements", f"properties: {{{given}}}, requirements")))
+    assert loaded.facility.node("certificates").properties["kind"] == kind
+    assert len(lines(loaded, "dialect.left")) == (given == "cert_manager_type: letsencrypt-staging")
+
+
 def test_labels_of_workers_are_those_of_their_pool(tosca: Loader) -> None:
     worker = (
         "    worker:\n      type: tosca.nodes.DODAS.WorkerNode.Kubernetes\n      properties: {front_end_ip: '', nodelabel: 'htc=worker'}\n"
@@ -262,6 +279,22 @@ def test_a_template_of_which_nothing_is_left_says_so(tosca: Loader) -> None:
     loaded = tosca(written("    c: {type: tosca.nodes.indigo.OnedataServiceSpace}\n"))
     assert loaded.facility.nodes == ()
     assert len(lines(loaded, "dialect.unserved")) == 1
+
+
+def test_no_line_that_is_missing_or_cut_ends_in_a_traceback(tmp_path: Path) -> None:
+    lines_ = Path(__file__).with_name("infn.yaml").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "template.yaml"
+    refused = 0
+    for number, line in enumerate(lines_):
+        path.write_text(
+            "\n".join([*lines_[:number], line[: len(line) * (number % 3) // 3], *lines_[number + 1 :]]) + "\n", encoding="utf-8"
+        )
+        try:
+            load(path, {"admin_token": "unused", "htc_secret": "unused"})
+        except TemplateError as error:
+            refused += 1
+            assert all(problem.where and problem.remedy for problem in error.problems)
+    assert 0 < refused < len(lines_)
 
 
 def test_the_table_names_types_that_there_are() -> None:
