@@ -165,6 +165,10 @@ def open_site(
     path = sites.find(name)
     site = sites.load(path, template, inputs_file)
     loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file, fetch=fetcher(site.template))
+    if not loaded.facility.nodes:
+        raise TemplateError(
+            Problem("template.empty", f"{site.template} holds no node templates", "name a template that declares a facility")
+        )
     own = site_services.load(site.file.parent, site.services)
     problems = catalogue.check(loaded.facility, site.platform, own)
     from cantiere.engine import preferred

@@ -10,7 +10,7 @@ import pytest
 from support.tree import REPOSITORY, load
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PINNED = re.compile(r"([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==(\S+)")
+PINNED = re.compile(r"([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==([^\s;]+)(?:; .+)?")
 
 
 def pins(requirements: list[str]) -> dict[str, str]:

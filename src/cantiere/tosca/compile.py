@@ -20,7 +20,7 @@ from cantiere.tosca.constraints import Constraints
 from cantiere.tosca.document import Budget, parse
 from cantiere.tosca.elements import Element, Map, Point, Scalar, from_python
 from cantiere.tosca.functions import Functions, Scope
-from cantiere.tosca.grammar import Grammar, empty
+from cantiere.tosca.grammar import TYPE_SECTIONS, Grammar, empty
 from cantiere.tosca.members import SECTION
 from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote
 from cantiere.tosca.registry import Registry
@@ -91,7 +91,7 @@ def load(
             if read is not None:
                 compiler = _Compiler(path, read, problems, budget)
                 loaded = compiler.compile(inputs or {}, inputs_file)
-                return loaded if problems.dialect is None else _translated(path, compiler, loaded, problems)
+                return _translated(path, compiler, loaded, problems) if problems.dialect and loaded.facility.nodes else loaded
         except TooManyError:
             pass
     raise TemplateError(problems.finish(), problems.shown(problems.warnings))
@@ -157,7 +157,10 @@ class _Compiler:
         self.checker.types()
         body = self.grammar.mapping(self.root, "topology_template", "")
         if body is None:
-            if "topology_template" not in self.root.entries:
+            holds_types = any(section in self.root.entries for section in TYPE_SECTIONS)
+            if "topology_template" not in self.root.entries and holds_types and not self.problems.errors:
+                return Loaded(Facility(*self._about(), (), {}), *_told(self.problems))
+            if "topology_template" not in self.root.entries and not holds_types:
                 message = "The template has no topology_template."
                 self.problems.error("template.empty", message, "Add 'topology_template:' with node templates.", self.root)
             raise TemplateError(self._all() or [_nothing(self.path)], self._warned())

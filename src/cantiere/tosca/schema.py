@@ -203,7 +203,16 @@ class Definitions:
         for name, element, where in self.grammar.named(body, key, path):
             if isinstance(element, Map) and not normative:
                 self.grammar.keywords(element, grammar.PROPERTY, "property definition", where)
-            known[name.text] = self.property(name, element, where, known.get(name.text))
+            inherited = known.get(name.text)
+            known[name.text] = schema = self.property(name, element, where, inherited)
+            if inherited is not None and not normative and not _refines(schema, inherited):
+                self._other(name, inherited.title, schema.title, where)
+
+    def _other(self, name: Scalar, before: str, now: str, path: str) -> None:
+        """Warn of a definition that does not refine the one that it takes the place of: public types do that, though TOSCA forbids it."""
+        message = f"{quote(name.text)} is of type {before} in what this derives from; {now} does not derive from that."
+        if not self.problems.tolerates("refinement", message, name, path, name.mark.name):
+            self.problems.warn("type.refinement", message, f"Use a type that derives from {before}, or another name.", name, path)
 
     def capabilities(self, type_: Type) -> dict[str, Capability]:
         """The capabilities of a node type with those that it inherits."""
@@ -212,7 +221,11 @@ class Definitions:
             known = dict(self.capabilities(type_.ancestors[0])) if type_.ancestors else {}
             self._capabilities[type_] = known
             for name, element, path in self.grammar.named(type_.body, "capabilities", type_.path):
-                known[name.text] = self._capability(name, element, path, known.get(name.text))
+                inherited = known.get(name.text)
+                known[name.text] = capability = self._capability(name, element, path, inherited)
+                before, now = inherited.type if inherited else None, capability.type
+                if before and now and not now.derives(before):
+                    self._other(name, before.name, now.name, path)
         return known
 
     def _capability(self, name: Scalar, element: Element, path: str, inherited: Capability | None) -> Capability:
@@ -253,7 +266,11 @@ class Definitions:
             known = dict(self.requirements(type_.ancestors[0])) if type_.ancestors else {}
             self._requirements[type_] = known
             for name, element, path in self.grammar.listed(type_.body, "requirements", type_.path):
-                known[name.text] = self._requirement(name, element, path, known.get(name.text))
+                inherited = known.get(name.text)
+                known[name.text] = requirement = self._requirement(name, element, path, inherited)
+                before, now = inherited.node if inherited else None, requirement.node
+                if before and now and not now.derives(before):
+                    self._other(name, before.name, now.name, path)
         return known
 
     def _requirement(self, name: Scalar, element: Element, path: str, inherited: Requirement | None) -> Requirement:
@@ -293,3 +310,12 @@ class Definitions:
         names = [item.text for item in body.items if isinstance(item, Scalar)] if isinstance(body, Seq) else []
         sections = ("capability_types", "node_types")
         return [found for name in names for section in sections if (found := self.registry.find(section, name)) is not None]
+
+
+def _refines(schema: Schema, inherited: Schema) -> bool:
+    """Whether a definition of a derived type may stand in place of the one that it inherits."""
+    if "any" in (schema.base, inherited.base):
+        return True
+    if schema.base != inherited.base:
+        return False
+    return inherited.data is None or (schema.data is not None and schema.data.derives(inherited.data))

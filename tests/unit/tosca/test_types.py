@@ -210,3 +210,23 @@ def test_what_is_declared_and_not_carried_out_is_told(tosca: Loader) -> None:
 def test_control_characters_do_not_reach_the_terminal(tosca: Loader) -> None:
     problem = tosca.problems(template('    n: {type: "\\e[31mred\\a"}\n'))[0]
     assert problem.message.isprintable() and problem.path.isprintable() and "x1b" in problem.message
+
+
+def test_3_7_file_of_types_alone(tosca: Loader) -> None:
+    assert tosca(HEAD + TYPES).facility.nodes == ()
+    assert tosca.codes(HEAD + TYPES.replace("t.Socket:", "t.Sockets:", 1)) != []
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("properties", "p: {type: integer}", "p: {type: string}"),
+        ("properties", "p: {type: tosca.datatypes.Credential}", "p: {type: tosca.datatypes.network.PortSpec}"),
+        ("capabilities", "c: {type: tosca.capabilities.Node}", "c: {type: tosca.capabilities.Endpoint}"),
+        ("requirements", "- r: {capability: Node, node: tosca.nodes.Compute}", "- r: {capability: Node, node: tosca.nodes.Database}"),
+    ],
+)
+def test_3_7_definition_that_refines_nothing(tosca: Loader, kind: str, before: str, after: str) -> None:
+    types = f"node_types:\n  a:\n    {kind}:\n      {before}\n  b:\n    derived_from: a\n    {kind}:\n      {after}\n"
+    assert [warning.code for warning in tosca(template(NODE, types=types)).warnings] == ["type.refinement"]
+    assert tosca(template(NODE, types=types.replace(after, before))).warnings == ()
