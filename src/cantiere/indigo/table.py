@@ -49,6 +49,11 @@ HUB_CLIENT = {"client_secret": "env:IAM_CLIENT_SECRET"}
 SECRET = "secrets are generated, `cantiere secrets` shows them"
 OWN_VERSION = "versions are those that artifacts.yaml pins"
 MADE = "no role is fetched"
+LOCAL = "volumes are folders of the machines, or Longhorn's where csi_driver asks for it"
+
+
+def _longhorn(node: Theirs) -> bool:
+    return bool(node.value("csi_driver") == "Longhorn")
 
 
 def _external(url: str, client: str) -> Part:
@@ -97,8 +102,8 @@ _FRONT = {
     "install_dashboard": "there is no dashboard; `cantiere kubectl` and Grafana show the cluster",
     "kube_deploy_dashboard": "there is no dashboard; `cantiere kubectl` and Grafana show the cluster",
     "install_yunikorn": "jobs are queued by HTCondor or Kueue",
-    "install_nfs_client": "volumes are Longhorn's, or those of local-path",
-    "nfs_client_path": "volumes are Longhorn's, or those of local-path",
+    "install_nfs_client": LOCAL,
+    "nfs_client_path": LOCAL,
     "etcd_in_RAM": "etcd is kept on disk and backed up",
     "hybrid": "all machines are of one site",
     "tls_certificates": "cert-manager makes the certificates",
@@ -123,18 +128,13 @@ KUBERNETES = Mapped(
         ),
         Part(f"{N}GPUs", name="gpus", when=lambda node: node.given("nvidia_support")),
         Part(f"{N}Autoscaling", METRICS.carries, METRICS.fixed, "metrics", lambda node: node.given("install_metrics")),
-        Part(f"{N}BlockStorage", fixed={"driver": "longhorn"}, name="volumes", fallback=True),
-        Part(
-            f"{N}BlockStorage",
-            fixed={"driver": "local-path"},
-            name="volumes",
-            when=lambda node: node.given("install_local_path_provisioner"),
-        ),
+        Part(f"{N}BlockStorage", (Carry("csi_driver", "driver", convert.driver),), name="volumes", when=_longhorn),
+        LOCAL_VOLUMES,
     ),
     roles=(CONTROL,),
     left={
         **_FRONT,
-        "csi_driver": "volumes are Longhorn's, or those of local-path",
+        "csi_driver": LOCAL,
         "ingress_type": "Traefik is the ingress; it understands what was written for nginx",
         "cert_manager_challenge": "the challenge is http-01; write a node of type cantiere.nodes.Certificates for dns-01",
     },
@@ -161,8 +161,8 @@ KUBERNETES_WORKER = Mapped(
     parts=(Part(f"{N}GPUs", name="gpus", when=lambda node: node.given("nvidia_support") or node.given("enable_gpu")),),
     roles=(WORKER,),
     machines=(Carry("nodelabel", "labels", convert.labels),),
-    left={**_FRONT, "csi_driver": "volumes are Longhorn's, or those of local-path"},
-    taken=_ADDRESSES | {"nvidia_support", "enable_gpu"},
+    left=_FRONT,
+    taken=_ADDRESSES | {"nvidia_support", "enable_gpu", "csi_driver"},
 )
 
 POOL_LEFT = {

@@ -70,11 +70,11 @@ def test_public_templates_become_these_nodes(templates: dict[str, Loaded]) -> No
 
 PLANNED = {
     "CMS-XCache-k8s.yaml": {"machine/k8s-master-server-1", "machine/k8s-slave-server-2", "release/cms-xcache", "release/origin"},
-    "daskhub.yaml": {"machine/front-1", "machine/wn-1", "release/hub", "release/dask", "release/claim-pvc", "release/longhorn"},
+    "daskhub.yaml": {"machine/front-1", "machine/wn-1", "release/hub", "release/dask", "release/claim-pvc"},
     "htcondor_cluster.yml": {"machine/lrms-server-1", "machine/lrms-wn-1", "release/pool", "release/iam"},
     "k8s_cluster.yaml": {"machine/k8s-master-server-1", "machine/k8s-node-server-1", "release/monitoring", "release/traefik"},
-    "kubernetes.yaml": {"machine/front-1", "machine/wn-1", "release/longhorn", "release/traefik", "release/metrics-server"},
-    "kubernetes_elastic.yaml": {"machine/front-1", "machine/wn-1", "release/longhorn", "release/traefik"},
+    "kubernetes.yaml": {"machine/front-1", "machine/wn-1", "release/volumes-local-path", "release/traefik", "release/metrics-server"},
+    "kubernetes_elastic.yaml": {"machine/front-1", "machine/wn-1", "release/volumes-local-path", "release/traefik"},
 }
 
 
@@ -114,7 +114,8 @@ def test_an_elastic_cluster_lets_its_workers_grow(templates: dict[str, Loaded], 
 
 def test_inputs_reach_our_nodes(tmp_path: Path) -> None:
     given = {"wn_num": 3, "wn_cpus": 8, "wn_num_gpus": 2, "kube_public_dns_name": "k8s.example.org", "kube_cert_manager": True}
-    facility = load(public(tmp_path) / "kubernetes.yaml", given).facility
+    facility = load(public(tmp_path) / "kubernetes.yaml", {**given, "kube_csi_driver": "Longhorn"}).facility
+    assert facility.node("volumes").properties["driver"] == "longhorn"
     pool = facility.node("wn").properties
     assert (pool["count"], pool["num_cpus"], pool["num_gpus"], pool["roles"]) == (3, 8, 2, ["worker", "gpu"])
     assert facility.node("platform").properties["domain"] == "k8s.example.org"
