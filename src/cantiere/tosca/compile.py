@@ -91,7 +91,7 @@ def load(
             if read is not None:
                 compiler = _Compiler(path, read, problems, budget)
                 loaded = compiler.compile(inputs or {}, inputs_file)
-                return _translated(path, compiler, loaded, problems) if problems.dialect and loaded.facility.nodes else loaded
+                return loaded if problems.dialect is None or not loaded.facility.nodes else _translated(path, compiler, loaded, problems)
         except TooManyError:
             pass
     raise TemplateError(problems.finish(), problems.shown(problems.warnings))

@@ -114,7 +114,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "policy_types": (*_TYPE, "properties", "targets", "triggers"),
 }
 CAPABILITY_DEFINITION = ("type", "description", "properties", "attributes", "valid_source_types", "occurrences")
-REQUIREMENT_DEFINITION = ("capability", "node", "relationship", "occurrences", "description", "metadata")
+REQUIREMENT_DEFINITION = ("capability", "node", "relationship", "node_filter", "occurrences", "description", "metadata")
 IMPORT = ("file", "url", "profile", "repository", "namespace", "namespace_uri", "namespace_prefix", "description", "metadata")
 
 

@@ -112,6 +112,9 @@ class _Rewriter:
     def requirement(self, body: Map) -> None:
         """A requirement's definition or assignment."""
         rename(body, {"count_range": "occurrences"})
+        count = body.entries.get("count")
+        if count is not None and not (isinstance(count, Scalar) and count.value == 1):
+            self.wrong(body.keys["count"], "A requirement counts once.", "Write it once for each node that fulfils it.")
         condition = body.entries.get("node_filter")
         if isinstance(condition, Map) and condition.entries and all(name.startswith("$") for name in condition.entries):
             body.entries["node_filter"] = self.filter(condition)

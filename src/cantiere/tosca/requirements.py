@@ -81,6 +81,8 @@ class Requirements:
                 message = f"{quote(name.text)} may be fulfilled at most {definition.most} times."
                 self.problems.error("requirement.occurrences", message, "Remove one of them.", name, path)
             wanted = self._wanted(definition, name, element, path)
+            if wanted is not None:
+                self._narrow(wanted)
             if wanted is not None and wanted.template is None and self._is_outside(wanted.node):
                 self._leave(template, wanted)
                 continue
@@ -102,6 +104,14 @@ class Requirements:
         if asked is not None:
             self.outside.setdefault(template, {})[wanted.definition.name] = asked
 
+    def _narrow(self, wanted: _Wanted) -> None:
+        """Add the node filter of the requirement's definition to that of its assignment."""
+        body = wanted.definition.filter
+        defined = self.filters.read(body, f"{wanted.path}.node_filter") if body else None
+        if defined is not None:
+            own = wanted.filter or Filter((), ())
+            wanted.filter = Filter((*defined.conditions, *own.conditions), (*defined.capabilities, *own.capabilities))
+
     def _implicit(self, template: Template, definition: Requirement, count: int, links: list[Link]) -> None:
         """Fulfil a requirement that is needed and not assigned, where there is only one who can."""
         if count >= definition.least:
@@ -113,7 +123,9 @@ class Requirements:
             )
             self.problems.error("requirement.occurrences", message, f"Add '- {definition.name}: …' lines.", template.mark, path)
             return
-        link = self._fulfil(template, _Wanted.of(definition, template.mark, path))
+        wanted = _Wanted.of(definition, template.mark, path)
+        self._narrow(wanted)
+        link = self._fulfil(template, wanted)
         if link is not None:
             links.append(link)
 

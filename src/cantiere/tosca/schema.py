@@ -67,7 +67,7 @@ class Capability:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Requirement:
-    """A requirement of a node type."""
+    """A requirement of a node type; ``filter`` is the node filter that its definition has."""
 
     name: str
     capability: Type | None
@@ -76,6 +76,7 @@ class Requirement:
     least: int
     most: int | None
     mark: Mark
+    filter: Map | None = None
 
 
 class Definitions:
@@ -302,6 +303,7 @@ class Definitions:
             least,
             most,
             name.mark,
+            self.grammar.mapping(element, "node_filter", path) or (inherited.filter if inherited else None),
         )
 
     def targets(self, relationship: Type) -> list[Type]:

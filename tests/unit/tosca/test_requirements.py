@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cantiere.model import Facility
-from support.templates import Loader, template
+from support.templates import TYPES, Loader, template
 
 SERVER = "    s: {type: t.Server}\n"
 FAST = "    f: {type: t.Fast, capabilities: {socket: {properties: {slots: 8, size: 4 GiB}}}}\n"
@@ -194,3 +194,13 @@ def test_a_filter_that_needs_the_requirement_that_it_serves(tosca: Loader) -> No
     s: {type: t.Server}
 """
     assert tosca.problems(template(nodes))
+
+
+def test_3_7_3_node_filter_of_a_definition(tosca: Loader) -> None:
+    types = TYPES.replace(
+        "          node: t.Server\n", "          node: t.Server\n          node_filter: {properties: [speed: {greater_than: 4}]}\n"
+    )
+    nodes = "    slow: {type: t.Server}\n    fast: {type: t.Server, properties: {speed: 5}}\n"
+    assert tosca(template(nodes + "    c: {type: t.Client}\n", types=types)).facility.node("c").requirements["server"] == ("fast",)
+    refused = tosca.problems(template(nodes + "    c: {type: t.Client, requirements: [server: slow]}\n", types=types))
+    assert "its speed must be more than 4" in refused[0].message
