@@ -159,7 +159,7 @@ class _Compiler:
         if body is None:
             holds_types = any(section in self.root.entries for section in TYPE_SECTIONS)
             if "topology_template" not in self.root.entries and holds_types and not self.problems.errors:
-                return Loaded(Facility(*self._about(), (), {}), self._warned())
+                return Loaded(Facility(*self._about(), (), {}), *_told(self.problems))
             if "topology_template" not in self.root.entries and not holds_types:
                 message = "The template has no topology_template."
                 self.problems.error("template.empty", message, "Add 'topology_template:' with node templates.", self.root)

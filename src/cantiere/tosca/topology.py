@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 from cantiere.tosca import grammar
-from cantiere.tosca.elements import Map
+from cantiere.tosca.elements import Element, Map, Scalar, Seq
 from cantiere.tosca.grammar import Grammar
 from cantiere.tosca.problems import Mark, Problems, TooManyError, quote
 from cantiere.tosca.registry import Registry, Type
@@ -108,13 +108,14 @@ class Topology:
 
     def read(self, topology: Map, grammar_: Grammar) -> None:
         """Take the node templates of ``topology_template``."""
-        for name, body, path in grammar_.maps(topology, "node_templates", "topology_template", "node template"):
+        for name, written, path in grammar_.maps(topology, "node_templates", "topology_template", "node template"):
+            body = self._copied(written, topology.entries["node_templates"], path)
             grammar_.keywords(body, grammar.NODE_TEMPLATE, "node template", path)
             if "type" not in body.entries:
                 self.problems.error("node.untyped", f"{quote(name.text)} has no type.", "Add 'type:' with a node type.", name, path)
             type_ = self.registry.reference("node_types", body, "type", path)
-            for keyword in ("copy", "directives", "node_filter"):
-                if keyword in body.entries:
+            for keyword in ("directives", "node_filter"):
+                if keyword in body.entries and not _creates(body.entries[keyword]):
                     message = f"{quote(keyword)} of a node template is not supported."
                     self.problems.error(
                         "node.unsupported", message, "Remove it, or write the node out.", body.keys[keyword], f"{path}.{keyword}"
@@ -130,6 +131,21 @@ class Topology:
             if "type" not in body.entries:
                 self.problems.error("node.untyped", f"{quote(name.text)} has no type.", "Add 'type:'.", name, path)
             self.relationships[name.text] = self.registry.reference("relationship_types", body, "type", path)
+
+    def _copied(self, body: Map, others: Element, path: str) -> Map:
+        """A node template with the keywords of the one that it copies, where it does not write them itself."""
+        name = body.entries.get("copy")
+        if not isinstance(name, Scalar):
+            return body
+        source = others.entries.get(name.text) if isinstance(others, Map) else None
+        if not isinstance(source, Map) or "copy" in source.entries:
+            remedy = "Name a node template that copies none itself."
+            self.problems.error("node.copy", f"{quote(name.text)} cannot be copied.", remedy, name, f"{path}.copy")
+            return body
+        found = Map(body.mark)
+        found.entries = {**source.entries, **body.entries}
+        found.keys = {**source.keys, **body.keys}
+        return found
 
     def links(self, template: Template) -> dict[str, list[Link]]:
         """Requirement name to what fulfils it."""
@@ -190,3 +206,8 @@ class Topology:
         link = next(link for links in self.links(cycle[0]).values() for link in links if link.target is (cycle[1:] or cycle)[0])
         message = f"Node templates require each other: {names}."
         self.problems.error("requirement.cycle", message, "Remove one of these requirements.", link.mark, link.path)
+
+
+def _creates(directives: Element) -> bool:
+    """Whether directives ask for nothing but what is done anyhow."""
+    return isinstance(directives, Seq) and all(isinstance(item, Scalar) and item.text == "create" for item in directives.items)

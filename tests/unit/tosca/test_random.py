@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from cantiere.errors import TemplateError
 from cantiere.tosca.compile import load
 from cantiere.tosca.pattern import MAX_WORK, Pattern, PatternError
 from cantiere.tosca.scalars import scalar
+from cantiere.tosca.values import FUNCTIONS
 from support.templates import HEAD, template
 
 SETTINGS = settings(
@@ -142,3 +144,35 @@ def test_automata_match_what_re_matches(pattern: str, subject: str) -> None:
 @given(number=st.integers(0, 10**15), unit=st.sampled_from((("B", 1), ("kB", 10**3), ("MiB", 1 << 20), ("TB", 10**12))))
 def test_sizes_are_exact(number: int, unit: tuple[str, int]) -> None:
     assert scalar("scalar-unit.size", f"{number} {unit[0].lower()}") == number * unit[1]
+
+
+LETTERS = st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"])
+NAMES = st.text(LETTERS, max_size=12).filter(lambda name: name not in FUNCTIONS and name != "<<")
+PLAIN = st.text(LETTERS, max_size=20) | st.integers(-(10**12), 10**12) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
+TREES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=12)
+
+
+@SETTINGS
+@given(values=st.dictionaries(NAMES, TREES, min_size=2, max_size=5))
+def test_values_come_back_as_they_were_written(tmp_path: Path, values: dict[str, object]) -> None:
+    node = {"type": "t.N", "properties": {"p": values}}
+    written = {
+        "tosca_definitions_version": "tosca_simple_yaml_1_3",
+        "node_types": {"t.N": {"derived_from": "tosca.nodes.Root", "properties": {"p": {"type": "map"}}}},
+        "topology_template": {"node_templates": {"n": node}},
+    }
+    path = tmp_path / "t.yaml"
+    path.write_text(json.dumps(written, ensure_ascii=False), encoding="utf-8")
+    assert load(path).facility.node("n").properties["p"] == values
+
+
+def test_facility_written_again_is_the_same(tmp_path: Path, source: str) -> None:
+    """What another program makes of the template's YAML, in blocks or in flow, is the same facility."""
+    found = []
+    for number, text in enumerate((source, yaml.safe_dump(yaml.safe_load(source)), json.dumps(yaml.safe_load(source)))):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text, encoding="utf-8")
+        facility = load(path).facility
+        nodes = {node.name: (node.type, node.properties, node.requirements) for node in facility.nodes}
+        found.append((facility.name, nodes, facility.outputs))
+    assert found[0] == found[1] == found[2]

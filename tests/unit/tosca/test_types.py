@@ -39,7 +39,7 @@ def test_3_1_versions(tosca: Loader, version: str) -> None:
         (HEAD + "topology_template:\n  node_templates:\n    n: {type: [a]}\n", ["grammar.shape:4"]),
         (HEAD + "topology_template:\n  node_templates:\n    n: {type: Root, propertys: {}}\n", ["keyword.unknown:4"]),
         (HEAD + "topology_template:\n  node_templates:\n    n: {type: Root, properties: []}\n", ["grammar.shape:4"]),
-        (HEAD + "topology_template:\n  node_templates:\n    n: {type: Root, copy: m}\n", ["node.unsupported:4"]),
+        (HEAD + "topology_template:\n  node_templates:\n    n: {type: Root, copy: m}\n", ["node.copy:4"]),
     ],
 )
 def test_3_10_shape_of_a_template(tosca: Loader, text: str, codes: list[str]) -> None:
@@ -230,3 +230,11 @@ def test_3_7_definition_that_refines_nothing(tosca: Loader, kind: str, before: s
     types = f"node_types:\n  a:\n    {kind}:\n      {before}\n  b:\n    derived_from: a\n    {kind}:\n      {after}\n"
     assert [warning.code for warning in tosca(template(NODE, types=types)).warnings] == ["type.refinement"]
     assert tosca(template(NODE, types=types.replace(after, before))).warnings == ()
+
+
+def test_3_8_3_copy(tosca: Loader) -> None:
+    nodes = "    a: {type: t.Server, properties: {speed: 5, label: x}}\n    b: {copy: a}\n    c: {copy: a, properties: {speed: 6}}\n"
+    facility = tosca(template(nodes)).facility
+    assert facility.node("b").properties == {"speed": 5, "label": "x"}
+    assert facility.node("c").properties == {"speed": 6}
+    assert tosca.codes(template(nodes + "    d: {copy: b}\n")) == ["node.untyped:41", "node.copy:41"]
