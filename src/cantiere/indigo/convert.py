@@ -64,6 +64,11 @@ def repository(value: Any) -> list[str]:
     return [word for word in words(value) if "." in word]
 
 
+def driver(value: Any) -> str:
+    """What volumes are made of."""
+    return str(value).lower()
+
+
 def domain(value: Any) -> str:
     """A DNS name, without what dynamic DNS services put before it."""
     return str(value).rpartition("@")[2].lower()

@@ -49,12 +49,15 @@ class Rule:
         How the standard has it; empty where nothing has to be done.
     holds:
         Whether the rule is meant, by path and value.
+    told:
+        Whether a notice tells it; what is in our own files nobody else can change.
     """
 
     event: str
     message: str
     remedy: str
     holds: Callable[[str, Any], bool] = _always
+    told: bool = True
 
 
 RULES = {
@@ -81,6 +84,7 @@ RULES = {
         "mismatch", "{}; it is taken as it is.", "Name a node that the requirement allows.", lambda path, _: path.endswith(".host")
     ),
     "role": Rule("role", "{} is not installed; our services have roles of their own.", "Remove it, or leave it."),
+    "refinement": Rule("refinement", "{}", "", lambda _, file: f"/{FOLDER}/" in file, told=False),
     "parent": Rule("parent", "The template is an add-on of {}; the two are merged.", ""),
 }
 """Rule to what is relaxed; the code of its notices is ``dialect.`` and its name."""
@@ -118,7 +122,8 @@ class Dialect:
         """
         for name, rule in RULES.items():
             if rule.event == event and rule.holds(path, value):
-                self.problems.note(f"dialect.{name}", rule.message.format(subject), rule.remedy, at, path)
+                if rule.told:
+                    self.problems.note(f"dialect.{name}", rule.message.format(subject), rule.remedy, at, path)
                 return True
         return False
 

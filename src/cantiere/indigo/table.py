@@ -49,6 +49,11 @@ HUB_CLIENT = {"client_secret": "env:IAM_CLIENT_SECRET"}
 SECRET = "secrets are generated, `cantiere secrets` shows them"
 OWN_VERSION = "versions are those that artifacts.yaml pins"
 MADE = "no role is fetched"
+LOCAL = "volumes are folders of the machines, or Longhorn's where csi_driver asks for it"
+
+
+def _longhorn(node: Theirs) -> bool:
+    return bool(node.value("csi_driver") == "Longhorn")
 
 
 def _external(url: str, client: str) -> Part:
@@ -57,20 +62,22 @@ def _external(url: str, client: str) -> Part:
 
 
 def _certificates(kind: str, mail: str) -> tuple[Part, ...]:
-    """Let's Encrypt where there is an address that it can write to, else the facility's own CA; or as the node says."""
+    """Who signs: Let's Encrypt where there is an address that it can write to, each certificate itself, else the facility's own CA."""
 
     def acme(node: Theirs) -> bool:
-        return node.given(mail) and str(node.value(kind) or "letsencrypt-prod").startswith("letsencrypt")
+        return node.given(mail) and not alone(node)
 
+    def alone(node: Theirs) -> bool:
+        return str(node.value(kind)) == "self-signed"
+
+    def neither(node: Theirs) -> bool:
+        return not acme(node) and not alone(node)
+
+    signer = Carry(kind, "kind")
     return (
-        Part(
-            f"{N}Certificates",
-            (Carry(mail, "email"), Carry(kind, "kind")),
-            {"kind": "letsencrypt-prod"},
-            "certificates",
-            acme,
-        ),
-        Part(f"{N}Certificates", (), {}, "certificates", lambda node: not acme(node)),
+        Part(f"{N}Certificates", (Carry(mail, "email"), signer), name="certificates", when=acme),
+        Part(f"{N}Certificates", (signer,), name="certificates", when=alone),
+        Part(f"{N}Certificates", name="certificates", when=neither),
     )
 
 
@@ -95,8 +102,8 @@ _FRONT = {
     "install_dashboard": "there is no dashboard; `cantiere kubectl` and Grafana show the cluster",
     "kube_deploy_dashboard": "there is no dashboard; `cantiere kubectl` and Grafana show the cluster",
     "install_yunikorn": "jobs are queued by HTCondor or Kueue",
-    "install_nfs_client": "volumes are Longhorn's, or those of local-path",
-    "nfs_client_path": "volumes are Longhorn's, or those of local-path",
+    "install_nfs_client": LOCAL,
+    "nfs_client_path": LOCAL,
     "etcd_in_RAM": "etcd is kept on disk and backed up",
     "hybrid": "all machines are of one site",
     "tls_certificates": "cert-manager makes the certificates",
@@ -121,18 +128,13 @@ KUBERNETES = Mapped(
         ),
         Part(f"{N}GPUs", name="gpus", when=lambda node: node.given("nvidia_support")),
         Part(f"{N}Autoscaling", METRICS.carries, METRICS.fixed, "metrics", lambda node: node.given("install_metrics")),
-        Part(f"{N}BlockStorage", fixed={"driver": "longhorn"}, name="volumes", fallback=True),
-        Part(
-            f"{N}BlockStorage",
-            fixed={"driver": "local-path"},
-            name="volumes",
-            when=lambda node: node.given("install_local_path_provisioner"),
-        ),
+        Part(f"{N}BlockStorage", (Carry("csi_driver", "driver", convert.driver),), name="volumes", when=_longhorn),
+        LOCAL_VOLUMES,
     ),
     roles=(CONTROL,),
     left={
         **_FRONT,
-        "csi_driver": "volumes are Longhorn's, or those of local-path",
+        "csi_driver": LOCAL,
         "ingress_type": "Traefik is the ingress; it understands what was written for nginx",
         "cert_manager_challenge": "the challenge is http-01; write a node of type cantiere.nodes.Certificates for dns-01",
     },
@@ -159,8 +161,8 @@ KUBERNETES_WORKER = Mapped(
     parts=(Part(f"{N}GPUs", name="gpus", when=lambda node: node.given("nvidia_support") or node.given("enable_gpu")),),
     roles=(WORKER,),
     machines=(Carry("nodelabel", "labels", convert.labels),),
-    left={**_FRONT, "csi_driver": "volumes are Longhorn's, or those of local-path"},
-    taken=_ADDRESSES | {"nvidia_support", "enable_gpu"},
+    left=_FRONT,
+    taken=_ADDRESSES | {"nvidia_support", "enable_gpu", "csi_driver"},
 )
 
 POOL_LEFT = {
@@ -173,7 +175,7 @@ POOL_LEFT = {
 }
 
 _HELM_LEFT = {
-    name: "is not needed: releases are brought by helmfile"
+    name: "releases are brought by helmfile"
     for name in ("kubeconfig_path", "inline_options", "helm_version", "role_name", "repository_name")
 }
 _OWN_CHART = {name: "the chart is ours" for name in ("chart", "repos", "values_file", "values_url", "name")}

@@ -12,7 +12,6 @@ from typing import Any
 from cantiere.errors import Location, Problem, TemplateError
 from cantiere.indigo.model import Theirs
 from cantiere.indigo.outputs import Late, late
-from cantiere.indigo.translate import translate
 from cantiere.model import Facility, Node
 from cantiere.tosca import secrets, sources
 from cantiere.tosca.check import Checker, unused_inputs
@@ -91,7 +90,7 @@ def load(
             if read is not None:
                 compiler = _Compiler(path, read, problems, budget)
                 loaded = compiler.compile(inputs or {}, inputs_file)
-                return loaded if problems.dialect is None or not loaded.facility.nodes else _translated(path, compiler, loaded, problems)
+                return _translated(path, compiler, loaded, problems) if problems.dialect and loaded.facility.nodes else loaded
         except TooManyError:
             pass
     raise TemplateError(problems.finish(), problems.shown(problems.warnings))
@@ -106,11 +105,15 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         if running:
+            gc.freeze()
+            gc.unfreeze()  # all that was made is old by now: the collector does not look through it at once
             gc.enable()
 
 
 def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Problems) -> Loaded:
     """The facility of ours that a template of the dialect means."""
+    from cantiere.indigo.translate import translate  # only such templates need it, and it is the larger part of this package
+
     translation = translate(compiler.described(), problems)
     problems.dialect = None
     budget = Budget()
@@ -159,7 +162,7 @@ class _Compiler:
         if body is None:
             holds_types = any(section in self.root.entries for section in TYPE_SECTIONS)
             if "topology_template" not in self.root.entries and holds_types and not self.problems.errors:
-                return Loaded(Facility(*self._about(), (), {}), self._warned())
+                return Loaded(Facility(*self._about(), (), {}), *_told(self.problems))
             if "topology_template" not in self.root.entries and not holds_types:
                 message = "The template has no topology_template."
                 self.problems.error("template.empty", message, "Add 'topology_template:' with node templates.", self.root)

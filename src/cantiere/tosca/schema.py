@@ -212,7 +212,8 @@ class Definitions:
     def _other(self, name: Scalar, before: str, now: str, path: str) -> None:
         """Warn of a definition that does not refine the one that it takes the place of: public types do that, though TOSCA forbids it."""
         message = f"{quote(name.text)} is of type {before} in what this derives from; {now} does not derive from that."
-        self.problems.warn("type.refinement", message, f"Use a type that derives from {before}, or another name.", name, path)
+        if not self.problems.tolerates("refinement", message, name, path, name.mark.name):
+            self.problems.warn("type.refinement", message, f"Use a type that derives from {before}, or another name.", name, path)
 
     def capabilities(self, type_: Type) -> dict[str, Capability]:
         """The capabilities of a node type with those that it inherits."""

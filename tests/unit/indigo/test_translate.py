@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cantiere import catalogue
+from cantiere.errors import TemplateError
 from cantiere.indigo.charts import CHARTS
 from cantiere.indigo.table import TABLE
 from cantiere.indigo.translate import FILES
@@ -69,11 +70,11 @@ def test_public_templates_become_these_nodes(templates: dict[str, Loaded]) -> No
 
 PLANNED = {
     "CMS-XCache-k8s.yaml": {"machine/k8s-master-server-1", "machine/k8s-slave-server-2", "release/cms-xcache", "release/origin"},
-    "daskhub.yaml": {"machine/front-1", "machine/wn-1", "release/hub", "release/dask", "release/claim-pvc", "release/longhorn"},
+    "daskhub.yaml": {"machine/front-1", "machine/wn-1", "release/hub", "release/dask", "release/claim-pvc"},
     "htcondor_cluster.yml": {"machine/lrms-server-1", "machine/lrms-wn-1", "release/pool", "release/iam"},
     "k8s_cluster.yaml": {"machine/k8s-master-server-1", "machine/k8s-node-server-1", "release/monitoring", "release/traefik"},
-    "kubernetes.yaml": {"machine/front-1", "machine/wn-1", "release/longhorn", "release/traefik", "release/metrics-server"},
-    "kubernetes_elastic.yaml": {"machine/front-1", "machine/wn-1", "release/longhorn", "release/traefik"},
+    "kubernetes.yaml": {"machine/front-1", "machine/wn-1", "release/volumes-local-path", "release/traefik", "release/metrics-server"},
+    "kubernetes_elastic.yaml": {"machine/front-1", "machine/wn-1", "release/volumes-local-path", "release/traefik"},
 }
 
 
@@ -113,7 +114,8 @@ def test_an_elastic_cluster_lets_its_workers_grow(templates: dict[str, Loaded], 
 
 def test_inputs_reach_our_nodes(tmp_path: Path) -> None:
     given = {"wn_num": 3, "wn_cpus": 8, "wn_num_gpus": 2, "kube_public_dns_name": "k8s.example.org", "kube_cert_manager": True}
-    facility = load(public(tmp_path) / "kubernetes.yaml", given).facility
+    facility = load(public(tmp_path) / "kubernetes.yaml", {**given, "kube_csi_driver": "Longhorn"}).facility
+    assert facility.node("volumes").properties["driver"] == "longhorn"
     pool = facility.node("wn").properties
     assert (pool["count"], pool["num_cpus"], pool["num_gpus"], pool["roles"]) == (3, 8, 2, ["worker", "gpu"])
     assert facility.node("platform").properties["domain"] == "k8s.example.org"
@@ -183,6 +185,22 @@ DODAS = "    front: {type: tosca.nodes.DODAS.FrontEnd.Kubernetes, requirements: 
 def test_what_a_node_of_its_own_says_counts_more_than_what_the_front_end_brings(tosca: Loader, nodes: str) -> None:
     assert tosca(written(nodes)).facility.node("volumes").properties["driver"] == "longhorn"
     assert tosca(written(VM + DODAS)).facility.node("volumes").properties["driver"] == "local-path"
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ("", "facility-ca"),
+        ("cert_manager_type: self-signed", "self-signed"),
+        ("cert_manager_type: letsencrypt-staging", "facility-ca"),
+        ("cert_manager_type: letsencrypt-staging, cert_manager_email: me@example.org", "letsencrypt-staging"),
+        ("cert_manager_email: me@example.org", "letsencrypt-prod"),
+    ],
+)
+def test_who_signs_certificates(tosca: Loader, given: str, kind: str) -> None:
+    loaded = tosca(written(VM + DODAS.replace("requirements", f"properties: {{{given}}}, requirements")))
+    assert loaded.facility.node("certificates").properties["kind"] == kind
+    assert len(lines(loaded, "dialect.left")) == (given == "cert_manager_type: letsencrypt-staging")
 
 
 def test_labels_of_workers_are_those_of_their_pool(tosca: Loader) -> None:
@@ -262,6 +280,22 @@ def test_a_template_of_which_nothing_is_left_says_so(tosca: Loader) -> None:
     loaded = tosca(written("    c: {type: tosca.nodes.indigo.OnedataServiceSpace}\n"))
     assert loaded.facility.nodes == ()
     assert len(lines(loaded, "dialect.unserved")) == 1
+
+
+def test_no_line_that_is_missing_or_cut_ends_in_a_traceback(tmp_path: Path) -> None:
+    lines_ = Path(__file__).with_name("infn.yaml").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "template.yaml"
+    refused = 0
+    for number, line in enumerate(lines_):
+        path.write_text(
+            "\n".join([*lines_[:number], line[: len(line) * (number % 3) // 3], *lines_[number + 1 :]]) + "\n", encoding="utf-8"
+        )
+        try:
+            load(path, {"admin_token": "unused", "htc_secret": "unused"})
+        except TemplateError as error:
+            refused += 1
+            assert all(problem.where and problem.remedy for problem in error.problems)
+    assert 0 < refused < len(lines_)
 
 
 def test_the_table_names_types_that_there_are() -> None:
