@@ -182,9 +182,9 @@ def inputs_used(root: Element | None) -> set[str]:
             first = asked.items[0] if isinstance(asked, Seq) and asked.items else asked
             if isinstance(first, Scalar):
                 found.add(first.text)
-            todo += element.entries.values()
+            todo += [value for value in element.entries.values() if not isinstance(value, Scalar)]
         else:
-            todo += element.items
+            todo += [item for item in element.items if not isinstance(item, Scalar)]
     return found
 
 

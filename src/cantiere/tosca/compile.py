@@ -12,7 +12,6 @@ from typing import Any
 from cantiere.errors import Location, Problem, TemplateError
 from cantiere.indigo.model import Theirs
 from cantiere.indigo.outputs import Late, late
-from cantiere.indigo.translate import translate
 from cantiere.model import Facility, Node
 from cantiere.tosca import secrets, sources
 from cantiere.tosca.check import Checker, unused_inputs
@@ -106,11 +105,15 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         if running:
+            gc.freeze()
+            gc.unfreeze()  # all that was made is old by now: the collector does not look through it at once
             gc.enable()
 
 
 def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Problems) -> Loaded:
     """The facility of ours that a template of the dialect means."""
+    from cantiere.indigo.translate import translate  # only such templates need it, and it is the larger part of this package
+
     translation = translate(compiler.described(), problems)
     problems.dialect = None
     budget = Budget()
