@@ -50,14 +50,11 @@ def rewrite(root: Map, problems: Problems) -> None:
 
 def rename(parent: Map, names: dict[str, str]) -> None:
     """Give entries of a mapping other names; their keys keep their place in the file."""
-    if not any(name in parent.entries for name in names):
-        return
-    for old, new in names.items():
-        if old in parent.entries and new not in parent.entries:
-            key = parent.keys[old]
-            parent.entries = {new if name == old else name: value for name, value in parent.entries.items()}
-            parent.keys = {new if name == old else name: entry for name, entry in parent.keys.items()}
-            parent.keys[new] = Scalar(new, new, key.mark)
+    found = {old: new for old, new in names.items() if old in parent.entries and new not in parent.entries}
+    if found:
+        keys = {name: Scalar(found[name], found[name], key.mark) if name in found else key for name, key in parent.keys.items()}
+        parent.entries = {found.get(name, name): value for name, value in parent.entries.items()}
+        parent.keys = {key.text: key for key in keys.values()}
 
 
 def _maps(parent: Element | None, key: str) -> Iterator[Map]:
@@ -97,6 +94,10 @@ class _Rewriter:
 
     def type(self, body: Map) -> None:
         """A type: its own keywords, and those of all that it defines."""
+        nodes, capabilities = body.entries.get("valid_target_node_types"), body.entries.get("valid_capability_types")
+        if isinstance(nodes, Seq) and isinstance(capabilities, Seq):
+            nodes.items += capabilities.items  # 1.3 has one list for both
+            del body.entries["valid_capability_types"], body.keys["valid_capability_types"]
         rename(body, _TYPE_KEYWORDS)
         self.schema(body)
         for key in ("properties", "attributes"):
@@ -150,13 +151,13 @@ class _Rewriter:
         """Operators with their two arguments, of a condition and of all that it joins with ``$and``."""
         todo = [condition]
         while todo:
-            element = todo.pop(0)
+            element = todo.pop()
             if not isinstance(element, Map) or len(element.entries) != 1:
                 self.wrong(element, "A condition is one function with its arguments.", "Write '$in_range: [$value, [1, 4]]'.")
                 continue
             name, arguments = next(element.items())
             if name.text == "$and" and isinstance(arguments, Seq):
-                todo = [*arguments.items, *todo]
+                todo += reversed(arguments.items)
             elif name.text not in _COMPARISONS:
                 remedy = self.problems.suggest(name.text, _COMPARISONS, f"Use one of: {listed(['$and', *_COMPARISONS])}.")
                 self.wrong(name, f"{quote(name.text)} is no condition that can be checked.", remedy)
@@ -204,12 +205,14 @@ class _Rewriter:
                 element.text = element.value = element.text[1:]
 
     def _call(self, element: Map) -> None:
-        for name in [name for name in element.entries if name.startswith("$")]:
-            plain = name[1:]
+        names = {name: name[1:] for name in element.entries if name.startswith("$")}
+        rename(element, names)
+        for name, plain in names.items():
+            if plain not in element.entries:
+                continue
             if not name.startswith("$$") and plain not in FUNCTIONS:
                 remedy = self.problems.suggest(plain, FUNCTIONS, f"Use one of: {', '.join('$' + known for known in FUNCTIONS)}.")
-                self.problems.error("function.unknown", f"There is no function {quote(name)} here.", remedy, element.keys[name])
-            rename(element, {name: plain})
+                self.problems.error("function.unknown", f"There is no function {quote(name)} here.", remedy, element.keys[plain])
             arguments = element.entries[plain]
             if plain in ("get_property", "get_attribute") and isinstance(arguments, Seq):
                 arguments.items[:] = [item for item in arguments.items if not (isinstance(item, Scalar) and item.text in _STEPS)]

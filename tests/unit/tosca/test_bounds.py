@@ -25,6 +25,7 @@ MEGABYTES = 200
 NODES = f"{HEAD}topology_template:\n  node_templates:\n"
 INPUTS = f"{HEAD}topology_template:\n  inputs:\n"
 OUTPUTS = f"{HEAD}topology_template:\n  outputs:\n"
+MODERN = "tosca_definitions_version: tosca_2_0\nservice_template:\n"
 ONE = f"{NODES}    m: {{type: Root}}\n    n:\n      type: Root\n      requirements:\n"
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
 MERGES = "m0: &m0 {a: 1}\n" + "".join(f"m{n}: &m{n} {{<<: [{','.join([f'*m{n - 1}'] * 9)}], k{n}: 1}}\n" for n in range(1, 400))
@@ -81,6 +82,10 @@ HOSTILE = {
     "patterns": numbered(INPUTS, lambda n: f"    i{n}: {{type: string, default: {'a' * 11}, constraints: [pattern: '(a|aa)+{n}?']}}\n"),
     "constraints": filled(f"{INPUTS}    o: {{type: integer, default: 1, constraints: [", "in_range: [1,2],", "]}", UNIT // 2),
     "outputs": numbered(OUTPUTS, lambda n: f"    o{n}: {{value: {{get_attribute: [n, x]}}}}\n", UNIT // 2),
+    "calls of 2.0 in one mapping": numbered(f"{MODERN}  metadata:\n", lambda n: f"    $a{n}: 1\n"),
+    "conditions of 2.0": filled(
+        f"{MODERN}  inputs:\n    o: {{type: integer, default: 1, validation: {{$and: [", "{$equal: [$value, 1]},", "]}}"
+    ),
     "a long concat": filled(f"{OUTPUTS}    o: {{value: {{concat: [", "a,", "]}}", UNIT // 4),
 }
 PIECES = [*"[]{},:?-|>&*!%'\"#~<a1 \n\t\\\r", ": ", "- ", "a: ", "  ", "&a ", "*a ", "é", "\u2028"]

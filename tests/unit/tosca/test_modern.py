@@ -90,3 +90,10 @@ def test_8_node_filter_is_a_condition(tosca: Loader) -> None:
 )
 def test_what_is_no_2_0(tosca: Loader, text: str, code: str, word: str) -> None:
     assert any(problem.code == code and word in problem.message + problem.remedy for problem in tosca.problems(text))
+
+
+def test_7_relationship_types_name_what_they_point_at(tosca: Loader) -> None:
+    link = "  t.Link: {derived_from: DependsOn, valid_target_node_types: [%s], valid_capability_types: [t.Socket]}\n"
+    nodes = "    a: {type: t.Server}\n    b: {type: t.Server, requirements: [peer: {node: a, relationship: t.Link}]}\n"
+    for target, codes in (("t.Server", []), ("t.Servr", ["type.unknown:27"])):
+        assert tosca.codes(template(nodes, types=f"{TYPES}relationship_types:\n{link % target}")) == codes
