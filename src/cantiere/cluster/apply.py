@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
+from threading import Lock
 
 from cantiere.cluster import images, secrets, wanted
 from cantiere.cluster import releases as records
@@ -59,6 +61,8 @@ class Apply:
         self.helm = helm
         self.sources = sources
         self.log = log
+        self._judging = Lock()
+        self._judged = False
         self._releases: dict[str, Release] = {item.name: item for item in asked.releases} if asked else {}
         self._secrets: dict[str, SecretObject] = {
             f"{item.namespace}/{secret.name}": secret for item in self._releases.values() for secret in item.secrets
@@ -138,9 +142,8 @@ class Apply:
         CantiereError
             It refuses some; all of them are told.
         """
-        assert self.wanted is not None
+        self._judge()
         items = self.helm.rendered(release, self.sources[release.chart].folder)
-        wanted.checked(self.wanted.releases, self.charts, self.cluster.compiling(self.wanted.facts), {release.name: items})
         brings = {str(item["kind"]) for item in items} & {"CustomResourceDefinition", "Namespace"}
         paths, problems = Paths(self.api), []
         for item in items:
@@ -156,6 +159,27 @@ class Apply:
                     problems.append(_refused(release, item, error))
         if problems:
             raise CantiereError(problems)
+
+    def _judge(self) -> None:
+        """Check all releases once more, with the objects that Helm makes of them: policies of one rule pods of another.
+
+        Raises
+        ------
+        TemplateError
+            What is wrong with any of them.
+        """
+        assert self.wanted is not None
+        with self._judging:
+            if self._judged:
+                return
+            rendered = {}
+            for release in self._releases.values():
+                with suppress(CantiereError):  # it is told where the release itself is rehearsed
+                    if release.installed:
+                        folder = self.sources[release.chart].folder
+                        rendered[release.name] = self.helm.template(release, folder, self.wanted.facts.kubernetes_version)
+            wanted.checked(self.wanted.releases, self.charts, self.cluster.compiling(self.wanted.facts), rendered)
+            self._judged = True
 
     def _uninstall(self, name: str) -> None:
         found = self.seen.releases[name]

@@ -128,6 +128,14 @@ class Helm:
         manifest = json.loads(text[text.index("{") :]).get("manifest") or ""
         return [item for item in yaml.safe_load_all(manifest) if isinstance(item, dict)]
 
+    def template(self, release: Release, chart: str, kubernetes_version: str) -> list[dict[str, Any]]:
+        """The objects that a chart makes of a release's values, without a look at the cluster; see :meth:`rendered`."""
+        values = str(self.folder / "values" / f"{release.name}.yaml")
+        crds = "--skip-crds" if release.crds == "skip" else "--include-crds"
+        flags = ["--namespace", release.namespace, "--values", values, "--kube-version", kubernetes_version, crds]
+        text = self._run([self.programs["helm"], "template", release.name, chart, *flags], release.name, release.timeout, tell=False)
+        return [item for item in yaml.safe_load_all(text) if isinstance(item, dict)]
+
     def _context(self, flag: str) -> list[str]:
         return [flag, self.context] if self.context else []
 

@@ -36,11 +36,11 @@ def test_chart_files_are_read_once_for_all_releases(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(charts, "files", files)
     monkeypatch.setattr(apply.wanted, "checked", checked)
     cluster: Any = SimpleNamespace(site=None, compiling=lambda facts: facts)
-    helm: Any = SimpleNamespace(rendered=lambda release, folder: [], sync=lambda release, tend: synced.append(release.name))
+    helm: Any = SimpleNamespace(rendered=lambda *_: [], template=lambda *_: [], sync=lambda release, tend: synced.append(release.name))
     asked = ClusterWanted("cantiere-x", PLACEHOLDER, RELEASES, {}, {}, {})
     sources = {release.chart: Source("a folder") for release in RELEASES}
     doing = Apply(cluster, FakeApi({}), asked, ClusterSeen(), helm, sources, print)
     for release in RELEASES:
         doing.evaluate(Step(Kind.RELEASE, release.name, Action.CREATE, "it is not there"))
     assert read == ["devel-iam", "htcondor"] and synced == ["iam", "pool"]
-    assert judged == [(("devel-iam", "htcondor"), ("iam",)), (("devel-iam", "htcondor"), ("pool",))]
+    assert judged == [(("devel-iam", "htcondor"), ("iam", "pool"))]

@@ -241,8 +241,9 @@ def test_a_dask_gateway_is_known_to_the_hub_and_reached_by_notebooks() -> None:
     assert told["environment"]["DASK_GATEWAY__ADDRESS"] == dask.address(given.facility.node("gateway"), given)
     assert told["service_scopes"] == ["access:services!service=dask-gateway"]
     assert ("traefik", dask.PROXY_PORT) in targets(hub.values["singleuser"]["networkPolicy"])
-    (allowed,) = hub.values["hub"]["networkPolicy"]["ingress"]
+    allowed, scraped = hub.values["hub"]["networkPolicy"]["ingress"]
     assert allowed["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "gateway"
+    assert scraped["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "prometheus"
     (key,) = [file for file in hub.secrets[0].files if file.file == f"hub.services.{dask.SERVICE}.apiToken"]
     assert key.secret == dask.token(given.facility.node("gateway")) and dask.SERVICE in hub.values["hub"]["services"]
     assert releases(CASES["small"])[1].values["hub"]["services"] == {}

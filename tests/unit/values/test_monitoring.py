@@ -126,7 +126,7 @@ def test_a_pool_is_watched() -> None:
     assert {"jupyterhub", "facility-pods"} < jobs.keys()
     (pool,) = jobs.keys() - {"jupyterhub", "facility-pods"}
     assert jobs[pool]["static_configs"][0]["labels"] == {"namespace": "facility"}
-    assert jobs["jupyterhub"]["static_configs"][0]["targets"] == ["hub.facility.svc.cluster.local:8081"]
+    assert jobs["jupyterhub"]["static_configs"][0]["targets"] == ["hub-hub.facility.svc.cluster.local:8081"]
 
 
 @pytest.mark.parametrize("topic", TOPICS)

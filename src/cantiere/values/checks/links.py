@@ -18,7 +18,12 @@ CHOICES = 20
 
 
 def check(subject: Subject) -> list[Problem]:
-    """Links that a policy cuts at either end, and sources that cannot ask for names."""
+    """Links that a policy cuts at either end, and sources that cannot ask for names.
+
+    Policies add up, so that manifests tell of a cut only where those of all releases are known.
+    """
+    if subject.rendered and any(release.name not in subject.rendered for release in subject.releases):
+        return []
     policies = list(all_policies(subject))
     pods = list(all_pods(subject))
     problems: dict[tuple[str, str], Problem] = {}

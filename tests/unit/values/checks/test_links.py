@@ -36,6 +36,13 @@ def test_without_policies_everything_passes() -> None:
     assert cut(policy(only(app="other"), ingress=[], egress=[])) == []
 
 
+def test_policies_of_some_releases_alone_tell_nothing() -> None:
+    closed = policy(only(app="server"), ingress=[])
+    assert cut(closed) != []
+    unknown = release(name="two")
+    assert problems(release(links=(LINK,)), unknown, one=[closed]) == []
+
+
 @pytest.mark.parametrize(
     "rule",
     [
