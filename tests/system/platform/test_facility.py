@@ -54,7 +54,7 @@ def test_a_second_run_changes_nothing(platform: Platform) -> None:
 def test_one_changed_release_leaves_the_others_alone(platform: Platform) -> None:
     """A changed input upgrades the release that it is for."""
     before = platform.pods()
-    for asked in (("--input", "reserved_cpus_per_notebook=0.11"), ()):  # and back
+    for asked in (("--input", "home_size=2 GiB"), ()):  # and back
         assert [step["title"] for step in platform.up(*platform.size, *asked)["steps"]] == ["update release hub"]
     after = platform.pods()
     assert {name: uid for name, uid in after.items() if not name.startswith("hub-")} == {
