@@ -47,7 +47,7 @@ def kubeconfig(platform: Platform, tmp_path: Path) -> Iterator[Path]:
     path.write_text(yaml.safe_dump(found))
     path.chmod(0o600)
     yield path
-    platform.kubectl("delete", "namespace", SPACE, "--timeout=90s")
+    platform.kubectl("delete", "namespace", SPACE, "--timeout=180s")
 
 
 class Tenant:
@@ -66,7 +66,7 @@ class Tenant:
             "provider": {"type": "cluster", "kubeconfig": str(kubeconfig), "namespace": SPACE, "namespaced": True},
             "registry": {"address": cluster.registry.prefix, "ca": str(cluster.registry.ca)},
             "artifacts_file": str(REPOSITORY / "inventories" / "nspawn" / "artifacts.yml"),
-            "facts": {"storage_class": cluster.facts(cluster.api()).storage_class},
+            "facts": {"storage_class": cluster.facts(cluster.known(cluster.api())).storage_class},
             "state_dir": str(folder / "state"),
         }
 
@@ -108,7 +108,7 @@ def test_rights_that_end_with_a_namespace(platform: Platform, tenant: Tenant) ->
     assert slots.strip(), "no execute point of the pool is there"
 
     platform.cantiere.run("down", *tenant.site)
-    platform.kubectl("-n", SPACE, "wait", "pods", "--all", "--for=delete", "--timeout=60s")
+    platform.kubectl("-n", SPACE, "wait", "pods", "--all", "--for=delete", "--timeout=120s")
     assert inside(platform, MADE) == set()
     assert inside(platform, GIVEN) == given
     assert platform.pods() == before
