@@ -46,8 +46,8 @@ def main() -> int:
     """Print all figures."""
     recorded = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.is_file() else {}
     for name, timing in recorded.items():
-        parts = ", ".join(f"{part} {seconds:g} s" for part, seconds in timing["parts"].items())
-        print(f"{'last ' + name:<44} {timing['seconds']:>8.1f} s   ({parts})")
+        parts = ", ".join(f"{part} {seconds:g} s" for part, seconds in timing.get("parts", {}).items())
+        print(f"{'last ' + name:<44} {timing['seconds']:>8.1f} s   {parts}")
     report("validate facility.yaml", validate(), VALIDATE_SECONDS)
     if Path("/var/lib/cantiere/here/state.json").is_file():
         report("second up", second_up(), SECOND_UP_SECONDS)

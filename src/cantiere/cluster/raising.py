@@ -38,7 +38,7 @@ def up(workspace: Workspace, cluster: Cluster, as_json: bool) -> int:
     steps = found.run.steps
     installed = any(step["title"].startswith(f"create {Kind.RELEASE}") for step in steps)
     kind = "releases from nothing" if installed else "releases that were there"
-    remember(kind, {"seconds": round(found.seconds, 1), "steps": len(steps)})
+    remember(kind, {"seconds": round(found.seconds, 1), "steps": len(steps), "parts": found.run.plays})
     urls, zone = doors(cluster)
     if as_json:
         print(json.dumps({**found.result(workspace), "urls": urls, "users": users(workspace)}, indent=1))
