@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.telling import warn
 
 EXIT_CODES = """exit codes:
   0 done   1 the run failed   2 usage   3 template or inputs invalid   4 preflight refused, nothing touched
@@ -43,11 +44,7 @@ def parser() -> Parser:
     def verb(name: str, text: str, example: str, *, template: bool = False, site: bool = True, machine: bool = True) -> Parser:
         made: Parser = verbs.add_parser(name, help=text, description=text, epilog=f"examples:\n{example}\n\n{EXIT_CODES}")
         if template:
-            made.add_argument("template", nargs="?", type=Path, metavar="TEMPLATE", help="service template; without it the site's own")
-            made.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping); without it the site's own")
-            made.add_argument(
-                "--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML"
-            )
+            _template(made, of_site=True)
         if site:
             made.add_argument("--site", default="here", metavar="SITE", help="a site's name or its cantiere.yml (default: here)")
         if machine:
@@ -60,9 +57,7 @@ def parser() -> Parser:
         "  cantiere validate tosca/templates/facility.yaml --input workers=4",
         site=False,
     )
-    validate.add_argument("template", type=Path, metavar="TEMPLATE", help="service template")
-    validate.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping)")
-    validate.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML")
+    _template(validate)
 
     plan = verb(
         "plan", "Show what `up` would do, and why.", "  cantiere plan --input workers=4\n  cantiere plan --exit-code", template=True
@@ -143,9 +138,7 @@ def parser() -> Parser:
         machine=False,
     )
     helmfile.add_argument("folder", type=Path, metavar="DIR", help="folder that takes helmfile.yaml, values, charts and a README")
-    helmfile.add_argument("template", nargs="?", type=Path, metavar="TEMPLATE", help="service template; without it the site's own")
-    helmfile.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping); without it the site's own")
-    helmfile.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML")
+    _template(helmfile, of_site=True)
     secrets = verb(
         "secrets", "Show a generated secret, or list their names.", "  cantiere secrets list\n  cantiere secrets show iam-user-alice"
     )
@@ -173,6 +166,14 @@ def parser() -> Parser:
     )
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="which shell")
     return top
+
+
+def _template(verb: Parser, *, of_site: bool = False) -> None:
+    """The template of a verb and its inputs; those of the site where none are named, if it has one."""
+    own = "; without it the site's own" if of_site else ""
+    verb.add_argument("template", nargs="?" if of_site else None, type=Path, metavar="TEMPLATE", help=f"service template{own}")
+    verb.add_argument("--inputs", type=Path, metavar="FILE", help=f"inputs file (YAML mapping){own}")
+    verb.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML")
 
 
 def _authoring(verb: Callable[..., Parser]) -> None:
@@ -208,9 +209,7 @@ def _authoring(verb: Callable[..., Parser]) -> None:
         site=False,
         machine=False,
     )
-    export.add_argument("template", type=Path, metavar="TEMPLATE", help="service template")
-    export.add_argument("--inputs", type=Path, metavar="FILE", help="inputs file (YAML mapping)")
-    export.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one input, on top of the file; VALUE is YAML")
+    _template(export)
     export.add_argument("--csar", metavar="FILE", help="the template and all that it names in one archive; - is standard output")
     export.add_argument("--tosca-1.0", dest="simple", metavar="FILE", help="one file of TOSCA Simple Profile 1.0 with the types in it")
     export.add_argument("--json", dest="facility", metavar="FILE", help="the facility, every value resolved")
@@ -249,7 +248,6 @@ def _show(problems: Sequence[Problem], warnings: Sequence[Problem], as_json: boo
         told = {"warnings": [warning.as_dict() for warning in warnings]} if warnings else {}
         print(json.dumps({"errors": [problem.as_dict() for problem in problems], **told}, indent=1))
         return
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    warn(warnings)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)

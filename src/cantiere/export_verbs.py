@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cantiere.errors import CantiereError, Problem, TemplateError
+from cantiere.telling import warn
 
 OUT = "-"
 
@@ -45,8 +46,7 @@ def export(options: argparse.Namespace, inputs: Mapping[str, Any]) -> int:
 
             loaded = load(options.template, inputs, options.inputs)
         written.append((options.facility, (json.dumps(as_dict(loaded.facility), indent=1, ensure_ascii=False) + "\n").encode()))
-    for notice in notices:
-        print(f"warning: {notice}", file=sys.stderr)
+    warn(notices)
     for name, data in written:
         _write(name, data)
     return 0

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.state import write_atomic
 from cantiere.tosca.document import UNIT
 from cantiere.tosca.sources import ALLOW
 
 LOCK = "imports.lock"
 TIMEOUT = 20.0
 """Seconds that a server may take to answer."""
+READABLE = 0o644
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 
 
@@ -70,24 +72,16 @@ class Imports:
         if locked and found != locked:
             remedy = f"If the change is wanted, remove its line from {self.lock.name}."
             raise CantiereError(Problem("import.hash", f"{url!r} is not what it was when it was locked.", remedy))
-        self.cache.mkdir(parents=True, exist_ok=True)
-        _write(self.cache / found, data)
+        write_atomic(self.cache / found, data, READABLE)
         if not locked:
             entries = sorted({**self._locked(), url: found}.items())
-            _write(self.lock, "".join(f"{digest}  {name}\n" for name, digest in entries).encode())
+            write_atomic(self.lock, "".join(f"{digest}  {name}\n" for name, digest in entries), READABLE)
         return data
 
     def _locked(self) -> dict[str, str]:
         """URL to hash."""
         text = self.lock.read_text(encoding="utf-8") if self.lock.is_file() else ""
         return {found[2]: found[1] for line in text.splitlines() if (found := _LINE.fullmatch(line))}
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file, all of it or nothing."""
-    made = path.with_name(f"{path.name}.{os.getpid()}")
-    made.write_bytes(data)
-    made.replace(path)
 
 
 def _download(url: str) -> bytes:

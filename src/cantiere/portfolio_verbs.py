@@ -6,10 +6,10 @@ import argparse
 import getpass
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.telling import warn
 
 
 def portfolio(options: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def _build(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"errors": [], "warnings": [notice.as_dict() for notice in made.notices], "files": list(made.files)}, indent=1))
         return 0
-    _warn(made.notices)
+    warn(made.notices)
     for name in made.files:
         print(options.folder / name)
     return 0
@@ -40,7 +40,7 @@ def _check(options: argparse.Namespace) -> int:
         found = {"errors": [one.as_dict() for one in report.errors], "warnings": [one.as_dict() for one in report.warnings]}
         print(json.dumps(found, indent=1))
         return 1 if report.errors else 0
-    _warn(report.warnings)
+    warn(report.warnings)
     if report.errors:
         raise CantiereError(report.errors)
     print(f"{options.folder}: nothing that would break the dashboard")
@@ -78,8 +78,3 @@ def _ask(prompt: str, hidden: bool) -> str:
         return input()
     except EOFError:
         raise CantiereError(Problem("form.end", "there are no more answers; nothing was written", "answer every question")) from None
-
-
-def _warn(warnings: Iterable[Problem]) -> None:
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)

@@ -169,13 +169,13 @@ def _taken(handle: TextIO) -> bool:
     return True
 
 
-def write_atomic(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file so that a reader, or a run after a kill, sees the old text or the new one, never a part."""
+def write_atomic(path: Path, content: str | bytes, mode: int = 0o600) -> None:
+    """Write a file so that a reader, or a run after a kill, sees the old content or the new one, never a part."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.write(text)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)

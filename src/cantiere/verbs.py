@@ -14,6 +14,7 @@ import yaml
 
 from cantiere import cluster_verbs, export_verbs, machine_verbs, mirror_verbs, portfolio_verbs, scale_verbs, types_verbs, values_verbs
 from cantiere.errors import CantiereError, Problem, TemplateError
+from cantiere.telling import warn
 
 if TYPE_CHECKING:
     from cantiere.plan.definition import Plan
@@ -52,8 +53,7 @@ def _tell(warnings: Sequence[Problem], notices: Sequence[Problem]) -> None:
     """Show what the front end warned of, and what it took notice of."""
     for notice in notices:
         print("notice:", " ".join(filter(None, (f"{notice.where}:", notice.message, notice.remedy, f"[{notice.code}]"))), file=sys.stderr)
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    warn(warnings)
 
 
 def _print(data: object) -> None:

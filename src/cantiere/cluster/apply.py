@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cached_property
-from threading import Lock
 
 from cantiere.cluster import images, secrets, wanted
 from cantiere.cluster import releases as records
@@ -17,7 +15,6 @@ from cantiere.cluster.stuck import Tender
 from cantiere.cluster.trouble import explained
 from cantiere.errors import CantiereError, Problem
 from cantiere.plan.definition import Action, Kind, Step
-from cantiere.values.checks.chart import ChartFiles
 from cantiere.values.helmfile import FACILITY, Source
 from cantiere.values.model import Release, SecretObject
 
@@ -61,8 +58,6 @@ class Apply:
         self.helm = helm
         self.sources = sources
         self.log = log
-        self._judging = Lock()
-        self._judged = False
         self._releases: dict[str, Release] = {item.name: item for item in asked.releases} if asked else {}
         self._secrets: dict[str, SecretObject] = {
             f"{item.namespace}/{secret.name}": secret for item in self._releases.values() for secret in item.secrets
@@ -82,10 +77,22 @@ class Apply:
             (Kind.RELEASE, Action.DELETE): self._uninstall,
         }
 
-    @cached_property
-    def charts(self) -> Mapping[str, ChartFiles]:
-        """What the files of all charts say; read once."""
-        return wanted.at_hand(tuple(self._releases.values()), self.cluster.site)
+    def judge(self) -> None:
+        """Check all releases once more, with the objects that Helm makes of them: policies of one rule pods of another.
+
+        Raises
+        ------
+        TemplateError
+            What is wrong with any of them.
+        """
+        assert self.wanted is not None
+        rendered = {}
+        for release in self.wanted.installed:
+            with suppress(CantiereError):  # it is told where the release itself is rehearsed
+                folder = self.sources[release.chart].folder
+                rendered[release.name] = self.helm.template(release, folder, self.wanted.facts.kubernetes_version)
+        known = wanted.at_hand(self.wanted.releases, self.cluster.site)
+        wanted.checked(self.wanted.releases, known, self.cluster.compiling(self.wanted.facts), rendered)
 
     def evaluate(self, step: Step) -> None:
         """Do one step."""
@@ -142,7 +149,6 @@ class Apply:
         CantiereError
             It refuses some; all of them are told.
         """
-        self._judge()
         items = self.helm.rendered(release, self.sources[release.chart].folder)
         brings = {str(item["kind"]) for item in items} & {"CustomResourceDefinition", "Namespace"}
         paths, problems = Paths(self.api), []
@@ -159,27 +165,6 @@ class Apply:
                     problems.append(_refused(release, item, error))
         if problems:
             raise CantiereError(problems)
-
-    def _judge(self) -> None:
-        """Check all releases once more, with the objects that Helm makes of them: policies of one rule pods of another.
-
-        Raises
-        ------
-        TemplateError
-            What is wrong with any of them.
-        """
-        assert self.wanted is not None
-        with self._judging:
-            if self._judged:
-                return
-            rendered = {}
-            for release in self._releases.values():
-                with suppress(CantiereError):  # it is told where the release itself is rehearsed
-                    if release.installed:
-                        folder = self.sources[release.chart].folder
-                        rendered[release.name] = self.helm.template(release, folder, self.wanted.facts.kubernetes_version)
-            wanted.checked(self.wanted.releases, self.charts, self.cluster.compiling(self.wanted.facts), rendered)
-            self._judged = True
 
     def _uninstall(self, name: str) -> None:
         found = self.seen.releases[name]

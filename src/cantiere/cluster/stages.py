@@ -11,7 +11,7 @@ from cantiere.cluster.helm import Helm
 from cantiere.cluster.model import ClusterSeen, ClusterWanted
 from cantiere.cluster.plan import build, build_removal
 from cantiere.cluster.platform import Cluster
-from cantiere.plan.definition import Done, Plan
+from cantiere.plan.definition import Action, Done, Kind, Plan
 from cantiere.plan.walk import Report, walk
 from cantiere.runs import asker_gone
 
@@ -75,7 +75,10 @@ def release(cluster: Cluster, log: Callable[[str], None], report: Report, check:
         sources = cluster.sources(wanted.releases, log)
         new = frozenset(item.name for item in wanted.releases if item.name not in seen.releases or not seen.releases[item.name].working)
         helm.write(wanted, new, sources)
-        walk(plan, Apply(cluster, api, wanted, seen, helm, sources, log), RELEASES_AT_ONCE, report)
+        doing = Apply(cluster, api, wanted, seen, helm, sources, log)
+        if any(step.kind is Kind.RELEASE and step.action is not Action.DELETE for step in plan.steps):
+            doing.judge()
+        walk(plan, doing, RELEASES_AT_ONCE, report)
     return Done(tuple(told))
 
 

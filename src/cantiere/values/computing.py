@@ -9,7 +9,7 @@ from cantiere.errors import Problem
 from cantiere.model import Facility, Node
 from cantiere.services import jupyterhub
 from cantiere.values import notebooks, s3
-from cantiere.values.addons import active, enabled, problem
+from cantiere.values.addons import active, broken, enabled, several
 from cantiere.values.model import Context, Link, Release
 from cantiere.values.units import quantity
 
@@ -23,9 +23,6 @@ SESSIONS = 8
 DRIVER_PORT, DRIVER_BLOCKS_PORT, EXECUTOR_PORT = 7070, 7080, 7100
 NOTEBOOK_PORTS = (*range(DRIVER_PORT, DRIVER_PORT + SESSIONS), *range(DRIVER_BLOCKS_PORT, DRIVER_BLOCKS_PORT + SESSIONS))
 """At which notebooks are reached by the pods that they made."""
-
-RULES: tuple[dict[str, Any], ...] = ()
-"""What notebooks may do there beside pods, their logs and configuration."""
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
 MIB = 1 << 20
@@ -95,7 +92,6 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
     values = {
         "notebooks": {"namespace": there, "labels": {"component": "singleuser-server", LABEL: "true"}, "ports": list(NOTEBOOK_PORTS)},
         "account": account(node),
-        "rules": [dict(rule) for rule in RULES],
         "quota": {
             "requests.cpu": f"{told['max_cpus']:g}",
             "requests.memory": quantity(told["max_memory"]),
@@ -103,7 +99,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
             "pods": str(told["max_pods"]),
         },
         "defaults": {"cpu": f"{told['reserved_cpus']:g}", "memory": quantity(told["pod_memory"])},
-        "egress": [*(_rule(way, there) for way in ways), *_outside(hub)],
+        "egress": [*(way.rule(there) for way in ways), *_outside(hub)],
         "api": [notebooks.api_rule(context)],
         "doors": [_door(way, hub, context) for way in ways],
     }
@@ -130,7 +126,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
     odd = [item["image"] for item in told["images"] if not re.fullmatch(jupyterhub.IMAGE, item["image"])]
     slashless = [group for group in told["groups"] if not group.startswith("/")]
     rules = (
-        ("several", [other for other in active(facility, TYPE)][1:] == [node], "there is another one before it", "leave one of them"),
+        several(node, facility, "make the namespace of computations"),
         ("images", not told["images"], "no image may make pods", "list at least one, or set enabled: false"),
         (
             "image",
@@ -142,13 +138,7 @@ def check(node: Node, facility: Facility) -> list[Problem]:
         ("memory", told["pod_memory"] > told["max_memory"], "one pod would be more than all may have", "raise max_memory"),
         ("cpus", told["reserved_cpus"] > told["max_cpus"], "one pod would be more than all may have", "raise max_cpus"),
     )
-    return [problem("computing", reason, message, remedy, node) for reason, wrong, message, remedy in rules if wrong and enabled(node)]
-
-
-def _rule(way: notebooks.Way, where: str) -> dict[str, Any]:
-    """An egress rule to pods of another namespace."""
-    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": where}}, "podSelector": {"matchLabels": dict(way.labels)}}
-    return {"to": [peer], "ports": [{"protocol": "TCP", "port": port} for port in way.ports]}
+    return broken("computing", node, rules)
 
 
 def _door(way: notebooks.Way, hub: Node, context: Context) -> dict[str, Any]:

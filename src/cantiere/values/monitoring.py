@@ -7,7 +7,7 @@ from typing import Any
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, Secret, SecretFile
 from cantiere.services import htcondor, jupyterhub, xrootd
-from cantiere.values import certificates, ingress, monitoring_pool, storage
+from cantiere.values import certificates, dask, ingress, monitoring_pool, storage
 from cantiere.values.addons import OPERATOR_CRDS, active, broken, definitions, resources, several
 from cantiere.values.model import Context, Release, SecretObject
 from cantiere.values.scraping import NAMESPACE
@@ -20,7 +20,6 @@ PORT = 9090
 LONGEST_NAME = 26
 """Characters of a release's name that the chart keeps in the names of its objects."""
 
-HUB_PORT = 8081
 """Of the hub's own Service ``hub``, where its metrics are."""
 
 GPUS = "cantiere.nodes.GPUs"
@@ -180,7 +179,7 @@ def scrape_configs(node: Node, context: Context) -> list[dict[str, Any]]:
         {
             "job_name": "jupyterhub",
             "metrics_path": "/hub/metrics",
-            "static_configs": [{"targets": [f"{context.services.fqdn(f'{hub.name}-hub')}:{HUB_PORT}"], "labels": labels}],
+            "static_configs": [{"targets": [f"{context.services.fqdn(f'{hub.name}-hub')}:{dask.HUB_PORT}"], "labels": labels}],
         }
         for hub in active(context.facility, jupyterhub.TYPE)[:1]
     ]

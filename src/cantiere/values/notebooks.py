@@ -52,12 +52,13 @@ class Way:
     why: str
     until: int = 0
 
-    def rule(self) -> dict[str, Any]:
-        """The same as an egress rule of a NetworkPolicy."""
+    def rule(self, namespace: str = "") -> dict[str, Any]:
+        """The same as an egress rule of a NetworkPolicy; to pods of a namespace that is not the policy's own where one is given."""
         ports: list[dict[str, Any]] = [{"protocol": "TCP", "port": port} for port in self.ports]
         if self.until:
             ports[-1]["endPort"] = self.until
-        return {"to": [{"podSelector": {"matchLabels": dict(self.labels)}}], "ports": ports}
+        where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}} if namespace else {}
+        return {"to": [{**where, "podSelector": {"matchLabels": dict(self.labels)}}], "ports": ports}
 
 
 def profiles(node: Node, context: Context) -> list[dict[str, Any]]:
@@ -231,9 +232,9 @@ def links(node: Node, context: Context) -> tuple[Link, ...]:
         *(Link(notebook, way.labels, port, way.why, *place) for way in ways(node, context) for port in way.ports),
         *(Link(hub, way.labels, port, way.why, *place) for way in login_ways(node, context) for port in way.ports),
         Link(hub, component(node, "proxy"), 8001, "the hub tells its proxy the way", *place),
-        Link(notebook, hub, 8081, "notebooks ask the hub for tokens", *place),
+        Link(notebook, hub, dask.HUB_PORT, "notebooks ask the hub for tokens", *place),
         *dask_link(node, context),
-        *([scraping.link(hub, 8081, context)] if scraping.wanted(context) else []),
+        *([scraping.link(hub, dask.HUB_PORT, context)] if scraping.wanted(context) else []),
         Link({}, component(node, "proxy"), 8443 if not context.services.zone else jupyterhub.PORT, "users log in", *place),
     )
 

@@ -40,6 +40,7 @@ def test_chart_files_are_read_once_for_all_releases(monkeypatch: pytest.MonkeyPa
     asked = ClusterWanted("cantiere-x", PLACEHOLDER, RELEASES, {}, {}, {})
     sources = {release.chart: Source("a folder") for release in RELEASES}
     doing = Apply(cluster, FakeApi({}), asked, ClusterSeen(), helm, sources, print)
+    doing.judge()
     for release in RELEASES:
         doing.evaluate(Step(Kind.RELEASE, release.name, Action.CREATE, "it is not there"))
     assert read == ["devel-iam", "htcondor"] and synced == ["iam", "pool"]
