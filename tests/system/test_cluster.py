@@ -32,6 +32,12 @@ ADDRESS = "10.138.0.250"
 SEED = 20361
 LONGEST = 60.0
 BACK_SECONDS = 5.0
+KEYS = "/etc/kubernetes/pki/etcd"
+MEMBERS = (
+    *("etcdctl", "--endpoints", "https://127.0.0.1:2379", "--cacert", f"{KEYS}/ca.crt"),
+    *("--cert", f"{KEYS}/server.crt", "--key", f"{KEYS}/server.key", "member", "list"),
+)
+"""Asked in a pod of etcd."""
 NEXT = "1.36.4"
 
 
@@ -152,9 +158,8 @@ def test_drift_is_shown_and_mended(cluster: Cluster) -> None:
 
 def test_power_cut_and_replacement(cluster: Cluster) -> None:
     """The control-plane machine that holds the address loses its power; the API is back soon; the machine is replaced."""
-    holder = next(
-        name for name, row in cluster.machines().items() if "control-plane" in row["roles"] and ADDRESS in cluster.ssh(name, "ip -4 addr")
-    )
+    controls = {name for name, row in cluster.machines().items() if "control-plane" in row["roles"]}
+    holder = next(name for name in controls if ADDRESS in cluster.ssh(name, "ip -4 addr"))
     provider = provider_of(sites.load(sites.find("nspawn")), {})
     assert cluster.api.answers()
     provider.stop(holder, power_cut=True)
@@ -167,8 +172,8 @@ def test_power_cut_and_replacement(cluster: Cluster) -> None:
     result = cluster.up("--replace", holder)
     print(f"  replaced in {result['seconds']} s")
     assert len(ready(cluster.machines())) == 5
-    members = cluster.kubectl("-n", "kube-system", "get", "pods", "-l", "component=etcd", "-o", "name")
-    assert len(members.split()) == 3
+    members = cluster.kubectl("-n", "kube-system", "exec", f"etcd-{next(iter(controls - {holder}))}", "--", *MEMBERS)
+    assert sorted(line.split(", ")[1:3] for line in members.splitlines()) == [["started", name] for name in sorted(controls)]
     assert back <= BACK_SECONDS
 
 

@@ -19,6 +19,7 @@ MEMBER = "/etc/kubernetes/cantiere/member"
 """What a machine has once it is a whole member of the cluster; one that was begun and not ended is begun again."""
 NO_CLUSTER = 3
 DRAIN_SECONDS = 300
+POD_SECONDS = 150.0
 POLL_SECONDS = 1.0
 
 
@@ -121,7 +122,7 @@ def _remove_member(ssh: Ssh, helper: str, name: str, log: Callable[[str], None])
     """Remove the etcd member of a node, where it has one; else a dead member would count for the majority for ever."""
     certificates = "/etc/kubernetes/pki/etcd"
     etcdctl = (
-        f"{ASK} -n kube-system exec etcd-{helper} -- etcdctl --endpoints=https://127.0.0.1:2379 "
+        f"{ASK} -n kube-system exec {_etcd_pod(ssh, helper, name)} -- etcdctl --endpoints=https://127.0.0.1:2379 "
         f"--cacert={certificates}/ca.crt --cert={certificates}/server.crt --key={certificates}/server.key"
     )
     members = json.loads(ssh.must(helper, f"{etcdctl} member list -w json --hex=false", timeout=40))["members"]
@@ -129,3 +130,23 @@ def _remove_member(ssh: Ssh, helper: str, name: str, log: Callable[[str], None])
         if member.get("name") == name:
             log(f"{name}: its etcd member is removed")
             ssh.must(helper, f"{etcdctl} member remove {int(member['ID']):x}", timeout=40)
+
+
+def _etcd_pod(ssh: Ssh, helper: str, leaving: str) -> str:
+    """A pod of etcd on a machine that stays. The kubelet of one that joined just now shows its pod up to two minutes later."""
+    ask = f"{ASK} -n kube-system get pods -l component=etcd --field-selector status.phase=Running -o name"
+    deadline = time.monotonic() + POD_SECONDS
+    while True:
+        found = [pod for pod in ssh.must(helper, ask, timeout=40).split() if pod != f"pod/etcd-{leaving}"]
+        if found:
+            return found[0]
+        if time.monotonic() > deadline:
+            raise CantiereError(
+                Problem(
+                    "cluster.etcd",
+                    f"{leaving} cannot leave: no other machine has a pod of etcd that runs",
+                    f"see why on {helper}: `kubectl -n kube-system get pods -l component=etcd`, `journalctl -u kubelet`",
+                    path=leaving,
+                )
+            )
+        time.sleep(POLL_SECONDS)
