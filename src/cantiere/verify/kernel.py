@@ -15,6 +15,9 @@ import websocket
 from cantiere.verify.hub import HubUser
 from cantiere.verify.result import StepFailed
 
+IDLE_SECONDS = 20.0
+"""A connection is used again within these. Its pings are answered only while code runs, and the server ends one that does not answer."""
+
 
 @dataclass(slots=True)
 class Reply:
@@ -54,7 +57,7 @@ class Kernel:
             raise StepFailed(f"the notebook server starts no kernel (HTTP {answer.status_code})", "see `./cantiere logs hub`")
         self._session = str(answer.json()["id"])
         self.id = str(answer.json()["kernel"]["id"])
-        self._socket = self._connect()
+        self._socket, self._used = self._connect(), time.monotonic()
 
     def execute(self, code: str, timeout: float = 60.0) -> Reply:
         """Run code, and wait until the kernel has answered.
@@ -69,8 +72,11 @@ class Kernel:
         Raises
         ------
         StepFailed
-            No answer in time.
+            No answer in time, or the server ended the connection.
         """
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self._socket.close()
+            self._socket = self._connect()
         message, reply, deadline = uuid.uuid4().hex, Reply(), time.monotonic() + timeout
         self._socket.send(json.dumps(_execute_request(message, code)))
         replied = idle = False
@@ -86,6 +92,7 @@ class Kernel:
                 idle = True
             elif kind == "execute_reply":
                 replied = True
+        self._used = time.monotonic()
         return reply
 
     def run(self, code: str, timeout: float = 60.0, remedy: str = "run the same code in a notebook") -> str:
@@ -139,9 +146,12 @@ class Kernel:
                 )
             self._socket.settimeout(left)
             try:
-                received = json.loads(self._socket.recv())
+                text = self._socket.recv()
             except websocket.WebSocketTimeoutException:
                 continue
+            if not text:
+                raise StepFailed("the notebook server ended the connection to its kernel", "see `./cantiere logs hub`")
+            received = json.loads(text)
             if received.get("parent_header", {}).get("msg_id") == message:
                 return received["msg_type"], received["content"]
 
