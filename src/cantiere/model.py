@@ -36,7 +36,7 @@ class Condition:
     capability: str
     property: str
     clauses: tuple[Clause, ...]
-    where: Location
+    where: Location = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Node:
     type: str
     properties: Mapping[str, Any]
     requirements: Mapping[str, tuple[str, ...]]
-    where: Location
+    where: Location = field(compare=False)
     filters: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
 
     def target(self, requirement: str) -> str | None:

@@ -243,7 +243,9 @@ class _Compiler:
         name = metadata.get("template_name") if metadata else None
         name = name or self.root.get("template_name")
         description = self.grammar.text(self.root, "description", "")
-        return name.text if isinstance(name, Scalar) and name.text else self.path.stem, description.text.strip() if description else ""
+        return name.text if isinstance(name, Scalar) and name.text else Path(
+            self.root.mark.name
+        ).stem, description.text.strip() if description else ""
 
     def _inputs(self, declared: dict[str, tuple[Scalar, Schema]], given: Mapping[str, Any], inputs_file: Path | None) -> None:
         """Find the value of every input and check it."""

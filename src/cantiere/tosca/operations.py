@@ -46,9 +46,12 @@ class Operations:
     ----------
     checker:
         Whose types, values and topology these are.
+    folder:
+        The template's folder, as places in it name it.
     """
 
-    def __init__(self, checker: Checker) -> None:
+    def __init__(self, checker: Checker, folder: str) -> None:
+        self.folder = folder
         self.checker, self.problems, self.grammar = checker, checker.problems, checker.grammar
         self.registry, self.topology = checker.registry, checker.topology
 
@@ -168,7 +171,7 @@ class Operations:
         return found
 
     def _file(self, element: Element | None, subject: Template) -> str:
-        """The file that an implementation names, itself or as an artifact; its path begins where that of the naming file does."""
+        """The file that an implementation names, itself or as an artifact, as a path below the template's folder."""
         if isinstance(element, Scalar):
             owners = [subject.body, *(owner.body for owner in subject.type.chain())] if subject.type else [subject.body]
             for body in owners:
@@ -179,7 +182,7 @@ class Operations:
         named = element.get("file") if isinstance(element, Map) else element
         if not isinstance(named, Scalar) or not named.text:
             return ""
-        return posixpath.join(posixpath.dirname(named.mark.name), named.text)
+        return posixpath.relpath(posixpath.join(posixpath.dirname(named.mark.name), named.text), self.folder or ".")
 
     def _host(self, word: Scalar | None, frame: Frame, at: Scalar, path: str) -> str:
         """The node on whose machines an operation runs; empty for this machine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ class Workflows:
 
     def __init__(self, checker: Checker, body: Map) -> None:
         self.checker, self.problems, self.grammar, self.body = checker, checker.problems, checker.grammar, body
-        self.operations = Operations(checker)
+        self.operations = Operations(checker, posixpath.dirname(body.mark.name))
         self.templates = checker.topology.templates
         groups = body.get("groups")
         self.groups = groups.entries if isinstance(groups, Map) else {}

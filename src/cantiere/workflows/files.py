@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cantiere.errors import Problem, TemplateError
-from cantiere.tosca.csar import is_archive
+from cantiere.tosca.csar import is_archive, read
+from cantiere.tosca.problems import Problems
 from cantiere.workflows.model import Operation
 
 PLAYBOOKS = (".yml", ".yaml")
@@ -30,24 +30,25 @@ class Files:
     """
 
     def __init__(self, template: Path, folder: Path) -> None:
-        self.named, self.root = template.parent, template.parent.resolve()
+        self.root = self.base = template.parent.resolve()
         if is_archive(template):
-            self.named, self.root = template, folder.resolve() / "archive"
-            self._unpack(template)
+            self.root = folder.resolve() / "archive"
+            self.base = self.root / self._unpack(template).parent
 
-    def _unpack(self, template: Path) -> None:
+    def _unpack(self, template: Path) -> Path:
+        """Unpack an archive; its first template, as a path in it."""
         with zipfile.ZipFile(template) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
                 message = f"the archive has more than {LARGEST >> 20} MiB"
                 raise TemplateError(Problem("csar.unusable", message, "make a smaller one", path=str(template)))
             archive.extractall(self.root)  # names that lead out of the folder are cut by it
+        found = read(template, template.name, template.read_bytes(), Problems())
+        assert found is not None  # the workflow was read from it
+        return found[0].relative_to(template)
 
     def path(self, file: str) -> Path | None:
         """Where a file that an operation names lies; None where that is not in the template's folder."""
-        named = Path(os.path.normpath(file))
-        if not named.is_relative_to(self.named):
-            return None
-        found = (self.root / named.relative_to(self.named)).resolve()
+        found = (self.base / file).resolve()
         return found if found.is_relative_to(self.root) and found.is_file() else None
 
     def check(self, operations: Iterable[Operation]) -> Iterator[Problem]:

@@ -85,7 +85,7 @@ class Condition:
     """
 
     word: str
-    where: Location
+    where: Location = field(compare=False)
     parts: tuple[Condition, ...] = ()
     node: str = ""
     attribute: str = ""
@@ -101,7 +101,7 @@ class Operation:
     node, interface, name:
         Whose operation, and which. Of a relationship, the node and the requirement (``web.database``).
     file:
-        The playbook or script, beside the file that names it; empty where the operation has no implementation.
+        The playbook or script, as a path below the template's folder; empty where the operation has no implementation.
     dependencies:
         Files that have to be beside it.
     host:
@@ -119,7 +119,7 @@ class Operation:
     node: str
     interface: str
     name: str
-    where: Location
+    where: Location = field(compare=False)
     file: str = ""
     dependencies: tuple[str, ...] = ()
     host: str = ""
@@ -151,7 +151,7 @@ class Activity:
     kind: Kind
     nodes: tuple[str, ...]
     word: str
-    where: Location
+    where: Location = field(compare=False)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     operations: tuple[Operation, ...] = ()
 
@@ -175,7 +175,7 @@ class Step:
     """
 
     name: str
-    where: Location
+    where: Location = field(compare=False)
     filter: tuple[Condition, ...] = ()
     activities: tuple[Activity, ...] = ()
     on_success: tuple[str, ...] = ()
@@ -202,7 +202,7 @@ class Workflow:
 
     name: str
     description: str
-    where: Location
+    where: Location = field(compare=False)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     preconditions: tuple[Condition, ...] = ()
     steps: tuple[Step, ...] = ()

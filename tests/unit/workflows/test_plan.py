@@ -29,10 +29,9 @@ def test_7_3_steps_come_after_those_that_they_follow(place: Place) -> None:
         ("x", (), ("a",)),
         ("c", ("b", "a"), ()),
     ]
-    folder = place.folder
     assert list(lines(plan))[:5] == [
         "  1. a",
-        f"       call Keep.dump of db: {folder}/parts/dump.sh on the machines of db",
+        "       call Keep.dump of db: parts/dump.sh on the machines of db",
         "  2. b",
         "       after a",
         "       set the state of db to kept",
@@ -43,10 +42,10 @@ def test_7_3_steps_come_after_those_that_they_follow(place: Place) -> None:
 def test_3_6_17_an_operation_is_put_together_from_type_node_and_call(place: Place) -> None:
     called = "{call_operation: {operation: Keep.dump, inputs: {mark: {concat: [m-, {get_attribute: [SELF, state]}]}}}}"
     (dump, check) = place.plan(flow("w", step("a", called, "on_success: b"), step("b", CHECK, "operation_host: ORCHESTRATOR"))).operations()
-    assert dump.file == f"{place.folder}/parts/dump.sh" and dump.dependencies == (f"{place.folder}/parts/lib.sh",)
+    assert dump.file == "parts/dump.sh" and dump.dependencies == ("parts/lib.sh",)
     assert (dump.host, dump.timeout, dump.outputs) == ("db", 60, {"size": ("db", "size")})
     assert dump.inputs == {"folder": "/srv", "name": "all {{ 1 + 1 }}", "mark": Joined(("m-", Attribute("db", "state")))}
-    assert check.file == f"{place.folder}/parts/check.yml" and check.host == "", "an artifact by its name, on this machine"
+    assert check.file == "parts/check.yml" and check.host == "", "an artifact by its name, on this machine"
     assert check.inputs["file"] == Output("db", "Keep", "dump", "file")
 
 

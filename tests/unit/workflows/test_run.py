@@ -155,7 +155,7 @@ def test_a_link_out_of_the_folder_is_refused(place: Place) -> None:
     (place.folder.parent / "outside.sh").write_text("true\n", encoding="utf-8")
     (place.folder / "parts" / "dump.sh").unlink()
     (place.folder / "parts" / "dump.sh").symlink_to("../../outside.sh")
-    assert Files(place.folder / "books.yaml", place.folder).path(f"{place.folder}/parts/dump.sh") is None
+    assert Files(place.folder / "books.yaml", place.folder).path("parts/dump.sh") is None
 
 
 def test_scripts_of_an_archive(place: Place, tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ def test_scripts_of_an_archive(place: Place, tmp_path: Path) -> None:
         handle.writestr("books.yaml", place.write(flow("w", step("a", DUMP))).read_text(encoding="utf-8"))
         handle.writestr("parts/dump.sh", "echo from the archive\n")
     files = Files(archive, tmp_path / "run")
-    found = files.path(f"{archive}/parts/dump.sh")
+    found = files.path("parts/dump.sh")
     assert found is not None and found.read_text(encoding="utf-8") == "echo from the archive\n"
-    assert files.path(f"{tmp_path}/parts/lib.sh") is None, "beside the archive is not in it"
+    assert files.path("parts/lib.sh") is None, "beside the archive is not in it"
 
 
 def test_scripts_and_playbooks_run_for_real(place: Place) -> None:
