@@ -14,7 +14,7 @@ from cantiere.machines import raising as fleets
 from cantiere.plan.definition import Kind, Plan
 from cantiere.progress import Progress
 from cantiere.runner import Run, playbook, remember, variables
-from cantiere.up import raised, show_login, users
+from cantiere.up import outputs, raised, show_login, show_outputs, users
 from cantiere.workspace import Workspace, open_applied, open_site
 
 
@@ -37,10 +37,12 @@ def up(workspace: Workspace, as_json: bool) -> int:
     remember(_kind_of(found.run), {"seconds": round(found.seconds, 1), "steps": len(found.run.steps), "parts": parts})
     urls = {port.title: port.url for c in workspace.project.containers for port in c.ports if port.url}
     if as_json:
-        print(json.dumps({**found.result(workspace), "parts": parts, "urls": urls, "users": users(workspace)}, indent=1))
+        result = {**found.result(workspace), "parts": parts, "urls": urls, "users": users(workspace)}
+        print(json.dumps(result | {"outputs": outputs(workspace)}, indent=1))
         return 0
     print(found.told("the facility is", parts))
     show_login(workspace, urls, "this machine knows the names")
+    show_outputs(outputs(workspace))
     print("\nNext")
     print("  ./cantiere verify                 use every service as a physicist does")
     print("  ./cantiere status                 what is up, and what has drifted")

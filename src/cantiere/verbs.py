@@ -174,6 +174,7 @@ def status(options: argparse.Namespace) -> int:
     from cantiere.converge import plan_of
     from cantiere.engine import detect
     from cantiere.observe import observe
+    from cantiere.up import outputs, show_outputs
     from cantiere.workspace import open_applied
 
     workspace, state = open_applied(options.site)
@@ -201,6 +202,7 @@ def status(options: argparse.Namespace) -> int:
                 "containers": rows,
                 "notebooks": sorted(seen.notebooks),
                 "drift": drift.as_dict()["steps"],
+                "outputs": outputs(workspace),
             }
         )
         return 0
@@ -211,6 +213,7 @@ def status(options: argparse.Namespace) -> int:
     print("drift: none" if not drift.steps else "drift:")
     for step in drift.steps:
         print(f"  {step}")
+    show_outputs(outputs(workspace))
     return 0
 
 
