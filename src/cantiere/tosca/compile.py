@@ -121,7 +121,7 @@ def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Probl
     """The facility of ours that a template of the dialect means."""
     from cantiere.indigo.translate import translate  # only such templates need it, and it is the larger part of this package
 
-    translation = translate(compiler.described(), problems)
+    translation = translate(compiler.described(), sources.homes(), problems)
     problems.dialect = None
     budget = Budget()
     ours = _Compiler(path, sources.with_imports(translation.root, path, problems, budget), problems, budget).compile({}, None)
