@@ -61,4 +61,5 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """The run ends."""
         hosts = {name: stats.summarize(name) for name in stats.processed}
-        self._events.write("recap", hosts=hosts, changed=sum(host["changed"] for host in hosts.values()))
+        changed = sum(host["changed"] for host in hosts.values())
+        self._events.write("recap", hosts=hosts, changed=changed, stats=stats.custom.get("_run", {}))

@@ -91,6 +91,14 @@ def parser() -> Parser:
         template=True,
     )
     up.add_argument("--replace", action="append", default=[], metavar="MACHINE", help="make this machine anew, for example a dead one")
+    run = verb(
+        "run",
+        "Run a workflow of the template: its steps in order, scripts and playbooks of its operations among them.",
+        "  cantiere run backup\n  cantiere run backup --plan\n  cantiere run restore my-facility.yaml --input archive=/srv/backup.tar",
+    )
+    run.add_argument("workflow", metavar="WORKFLOW", help="a workflow of the template")
+    _template(run, of_site=True)
+    run.add_argument("--plan", action="store_true", help="tell its steps with what each waits for, and do none")
     scale = verb(
         "scale",
         "Give pools of machines more or fewer of them, within the limits of the template.",
@@ -118,9 +126,11 @@ def parser() -> Parser:
     logs.add_argument("service", metavar="SERVICE", help="a node of the template, or a container")
     logs.add_argument("--tail", type=int, default=100, metavar="LINES", help="last lines of each container (default: 100)")
     logs.add_argument("--follow", action="store_true", help="go on showing new lines")
-    run = verb("exec", "Run a command inside a service.", "  cantiere exec pool-ap condor_q -allusers\n  cantiere exec hub", machine=False)
-    run.add_argument("service", metavar="SERVICE", help="a container, or a node with one container")
-    run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="without it a shell")
+    shell = verb(
+        "exec", "Run a command inside a service.", "  cantiere exec pool-ap condor_q -allusers\n  cantiere exec hub", machine=False
+    )
+    shell.add_argument("service", metavar="SERVICE", help="a container, or a node with one container")
+    shell.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="without it a shell")
     ssh = verb(
         "ssh",
         "Open a shell on a machine of the site, or run a command there.",

@@ -32,15 +32,19 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def status(workspace: Workspace, cluster: Cluster, state: State, as_json: bool) -> int:
     """Show each release, and what has drifted."""
+    from cantiere import up
+
     rows, drift = state_of(workspace)
+    answers = up.outputs(workspace)
     if as_json:
         found = {"facility": workspace.facility.name, "lineage": state.lineage, "serial": state.serial, "releases": rows, "drift": drift}
-        print(json.dumps(found, indent=1))
+        print(json.dumps(found | {"outputs": answers}, indent=1))
         return 0
     show(rows)
     print("drift: none" if not drift else "drift:")
     for step in drift:
         print(f"  {step}")
+    up.show_outputs(answers)
     return 0
 
 

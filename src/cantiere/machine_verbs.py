@@ -31,10 +31,11 @@ def applied(source: Path) -> Workspace | None:
 
 def status(workspace: Workspace, fleet: Fleet, state: State, as_json: bool) -> int:
     """Show each machine with its node, and what has drifted."""
+    from cantiere import up
     from cantiere.machines import raising
 
     rows, drift = raising.status(fleet)
-    answers = raising.outputs(workspace, fleet)
+    answers = up.outputs(workspace)
     releases, differing = cluster_verbs.state_of(workspace)
     drift = [*drift, *differing]
     if as_json:
@@ -54,7 +55,7 @@ def status(workspace: Workspace, fleet: Fleet, state: State, as_json: bool) -> i
     print("drift: none" if not drift else "drift:")
     for step in drift:
         print(f"  {step}")
-    raising.show(answers)
+    up.show_outputs(answers)
     return 0
 
 

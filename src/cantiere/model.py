@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cantiere.errors import Location
+from cantiere.workflows.model import Workflow
 
 
 class Clause(Protocol):
@@ -35,7 +36,7 @@ class Condition:
     capability: str
     property: str
     clauses: tuple[Clause, ...]
-    where: Location
+    where: Location = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Node:
     type: str
     properties: Mapping[str, Any]
     requirements: Mapping[str, tuple[str, ...]]
-    where: Location
+    where: Location = field(compare=False)
     filters: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
 
     def target(self, requirement: str) -> str | None:
@@ -85,12 +86,15 @@ class Facility:
         All nodes, each after those it requires.
     outputs:
         Output name to its value, or to None where only the running facility can tell.
+    workflows:
+        Imperative workflows by name.
     """
 
     name: str
     description: str
     nodes: tuple[Node, ...]
     outputs: Mapping[str, Any]
+    workflows: Mapping[str, Workflow] = field(default_factory=dict)
 
     def node(self, name: str) -> Node:
         """The node of that name.

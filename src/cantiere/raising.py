@@ -13,8 +13,8 @@ from cantiere.errors import CantiereError, PreflightError
 from cantiere.machines import raising as fleets
 from cantiere.plan.definition import Kind, Plan
 from cantiere.progress import Progress
-from cantiere.runner import Run, playbook, remember, sayer, variables
-from cantiere.up import raised, show_login, users
+from cantiere.runner import Run, playbook, remember, variables
+from cantiere.up import outputs, raised, show_login, show_outputs, users
 from cantiere.workspace import Workspace, open_applied, open_site
 
 
@@ -37,10 +37,12 @@ def up(workspace: Workspace, as_json: bool) -> int:
     remember(_kind_of(found.run), {"seconds": round(found.seconds, 1), "steps": len(found.run.steps), "parts": parts})
     urls = {port.title: port.url for c in workspace.project.containers for port in c.ports if port.url}
     if as_json:
-        print(json.dumps({**found.result(workspace), "parts": parts, "urls": urls, "users": users(workspace)}, indent=1))
+        result = {**found.result(workspace), "parts": parts, "urls": urls, "users": users(workspace)}
+        print(json.dumps(result | {"outputs": outputs(workspace)}, indent=1))
         return 0
     print(found.told("the facility is", parts))
     show_login(workspace, urls, "this machine knows the names")
+    show_outputs(outputs(workspace))
     print("\nNext")
     print("  ./cantiere verify                 use every service as a physicist does")
     print("  ./cantiere status                 what is up, and what has drifted")
@@ -73,26 +75,38 @@ def down(site: str, images: bool, as_json: bool) -> int:
         Whether built images and the sample data go too.
     """
     began = time.monotonic()
-    say = sayer(as_json)
     try:
         workspace, _ = open_applied(site)
     except CantiereError:
         workspace = open_site(site, None, {}, None)
+    run = take_down(workspace, images, as_json)
+    seconds = time.monotonic() - began
+    if as_json:
+        print(json.dumps({"steps": run.steps if run else [], "seconds": round(seconds, 2)}, indent=1))
+    elif run:
+        print(f"down: {len(run.steps)} objects removed in {seconds:.0f} s")
+    else:
+        print(f"nothing is up on site {workspace.site.name}")
+    return 0
+
+
+def take_down(workspace: Workspace, images: bool, as_json: bool) -> Run | None:
+    """Take a facility down; None where there was nothing.
+
+    Parameters
+    ----------
+    images:
+        Whether built images and the sample data go too.
+    as_json:
+        Whether a machine reads the result.
+    """
     if problems := list(preflight.rights(workspace)):
         raise PreflightError(problems)
     workspace.store.settle(PATIENCE)
     plan = removal_of(workspace, images)
-    nothing = not plan.steps and not workspace.site.state_dir.exists()
-    if nothing:
-        run = Run()
-    else:
-        run = playbook(workspace.site, "remove", variables(workspace) | {"compose_remove_images": images}, Progress(as_json))
-    seconds = time.monotonic() - began
-    if as_json:
-        print(json.dumps({"steps": run.steps, "seconds": round(seconds, 2)}, indent=1))
-    else:
-        say(f"nothing is up on site {workspace.site.name}" if nothing else f"down: {len(run.steps)} objects removed in {seconds:.0f} s")
-    return 0
+    if not plan.steps and not workspace.site.state_dir.exists():
+        return None
+    return playbook(workspace.site, "remove", variables(workspace) | {"compose_remove_images": images}, Progress(as_json))
 
 
 def _kind_of(run: Run) -> str:

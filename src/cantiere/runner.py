@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from cantiere.state import write_atomic
 from cantiere.workspace import CACHE, Workspace
 
 POLL_SECONDS = 0.1
+EVENTS = "events.jsonl"
 ROLES = ("compose", "machines", "releases")
 """Roles that take the template, its inputs and a file for events."""
 TIMINGS = CACHE / "timings.json"
@@ -42,12 +43,15 @@ class Run:
         Play to its wall time in seconds, in order; plays without a machine are left out.
     seconds:
         Wall time.
+    stats:
+        What its tasks gave back with ``set_stats``.
     """
 
     changed: int = 0
     steps: list[dict[str, Any]] = field(default_factory=list)
     plays: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    stats: dict[str, Any] = field(default_factory=dict)
 
 
 def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Progress, skip_tags: str = "") -> Run:
@@ -72,47 +76,77 @@ def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Prog
         The run failed; the problems are those of the failed tasks.
     """
     with scratch() as folder:
-        events = folder / "events.jsonl"
         given = folder / "variables.json"
-        logs = {f"{role}_events": str(events) for role in ROLES}
+        logs = {f"{role}_events": str(folder / EVENTS) for role in ROLES}
         given.write_text(json.dumps({**variables, **logs}), encoding="utf-8")
-        log = folder / "ansible.log"
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(site.file), "-e", f"@{given}", f"playbooks/{name}.yml"]
+        words = ["-i", str(site.file), "-e", f"@{given}", f"playbooks/{name}.yml"]
         if skip_tags:
-            command += ["--skip-tags", skip_tags]
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
-            "CANTIERE_EVENTS": str(events),
-            RUN_VARIABLE: str(os.getpid()),
-            REQUEST_VARIABLE: json.dumps({key.removeprefix("machines_"): value for key, value in variables.items()}),
-            "ANSIBLE_FORCE_COLOR": "0",
-        }
-        began = time.monotonic()
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-            )
-            try:
-                run, problems = _follow(process, events, progress)
-            except KeyboardInterrupt:
-                process.send_signal(signal.SIGINT)
-                process.wait()
-                raise
-        run.seconds = time.monotonic() - began
-        if process.returncode:
-            tail = log.read_text(encoding="utf-8", errors="replace")[-1500:]
-            raise CantiereError(
-                problems
-                or [
-                    Problem(
-                        "ansible.failed",
-                        f"ansible-playbook ended with {process.returncode}:\n{tail}",
-                        "run it by hand: " + " ".join(command[1:6]),
-                    )
-                ]
-            )
-        return run
+            words += ["--skip-tags", skip_tags]
+        return ansible(words, folder, request(variables), progress)
+
+
+def request(variables: Mapping[str, Any]) -> dict[str, str]:
+    """What the inventory plugin has to know of a run, as environment."""
+    return {REQUEST_VARIABLE: json.dumps({key.removeprefix("machines_"): value for key, value in variables.items()})}
+
+
+def ansible(words: Sequence[str], folder: Path, environment: Mapping[str, str], progress: Progress) -> Run:
+    """Run ``ansible-playbook``.
+
+    Parameters
+    ----------
+    words:
+        Its command line.
+    folder:
+        The run's own folder; it takes the log and the events.
+    environment:
+        Variables beside those of every run.
+    progress:
+        Shows the events.
+
+    Raises
+    ------
+    CantiereError
+        The run failed; the problems are those of the failed tasks.
+    """
+    events, log = folder / EVENTS, folder / "ansible.log"
+    command = [sys.executable, "-m", "ansible", "playbook", *words]
+    everywhere = {
+        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+        "CANTIERE_EVENTS": str(events),
+        RUN_VARIABLE: str(os.getpid()),
+        "ANSIBLE_FORCE_COLOR": "0",
+    }
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, **everywhere, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            run, problems = _follow(process, events, progress)
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+    run.seconds = time.monotonic() - began
+    if process.returncode:
+        tail = log.read_text(encoding="utf-8", errors="replace")[-1500:]
+        raise CantiereError(
+            problems
+            or [
+                Problem(
+                    "ansible.failed",
+                    f"ansible-playbook ended with {process.returncode}:\n{tail}",
+                    "run it by hand: " + " ".join(command[1:6]),
+                )
+            ]
+        )
+    return run
 
 
 def _follow(process: subprocess.Popen[bytes], events: Path, progress: Progress) -> tuple[Run, list[Problem]]:
@@ -135,6 +169,7 @@ def _follow(process: subprocess.Popen[bytes], events: Path, progress: Progress) 
                     run.plays[play] = round(run.plays[play] + event["time"] - since, 1)
                 play, since = event.get("title", ""), event["time"]
                 run.changed = event.get("changed", 0)
+                run.stats = event.get("stats", {})
             elif event["event"] == "task-failed":
                 problems += _problems(event)
         if not ended:

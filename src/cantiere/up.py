@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from cantiere import preflight
 from cantiere.converge import PATIENCE, plan_of
+from cantiere.indigo.outputs import Known, answer
 from cantiere.plan.definition import Plan
 from cantiere.progress import Progress
 from cantiere.runner import Run, playbook, sayer, variables
@@ -102,6 +104,27 @@ def users(workspace: Workspace) -> list[dict[str, str]]:
         if not iam.external(node)
         for name, groups in node.properties["users"].items()
     ]
+
+
+def outputs(workspace: Workspace) -> dict[str, Any]:
+    """The template's outputs, those that only the running facility can answer among them; without the ones that nobody knows."""
+    placed = [machine for machine in workspace.fleet.machines() if machine.address] if workspace.fleet else []
+    addresses: dict[str, list[str]] = {}
+    for machine in placed:
+        addresses.setdefault(machine.pool, []).append(machine.address)
+    log_in = {machine.address: {"user": machine.user, "key": machine.key} for machine in placed}
+    file = workspace.cluster.kubeconfig if workspace.cluster else None
+    known = Known(addresses, log_in, str(file) if file and file.is_file() else "")
+    found = {**workspace.facility.outputs, **{name: answer(asked, known) for name, asked in workspace.late.items()}}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def show_outputs(found: Mapping[str, Any]) -> None:
+    """Print the template's outputs."""
+    if found:
+        print("\nOutputs")
+    for name, value in found.items():
+        print(f"  {name:26} {value if isinstance(value, str) else json.dumps(value)}")
 
 
 def show_login(workspace: Workspace, urls: Mapping[str, str], where: str) -> None:

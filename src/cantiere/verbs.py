@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cantiere import cluster_verbs, export_verbs, machine_verbs, mirror_verbs, portfolio_verbs, scale_verbs, types_verbs, values_verbs
+from cantiere import (
+    cluster_verbs,
+    export_verbs,
+    machine_verbs,
+    mirror_verbs,
+    portfolio_verbs,
+    scale_verbs,
+    types_verbs,
+    values_verbs,
+    workflow_verbs,
+)
 from cantiere.errors import CantiereError, Problem, TemplateError
 from cantiere.telling import warn
 
@@ -70,13 +80,14 @@ def validate(options: argparse.Namespace) -> int:
     problems = catalogue.check(loaded.facility)
     if problems:
         raise TemplateError(problems)
+    notices = (*loaded.notices, *catalogue.by_workflow(loaded.facility))
     if options.json:
-        told = {"warnings": loaded.warnings, "notices": loaded.notices}
+        told = {"warnings": loaded.warnings, "notices": notices}
         _print(
             {"errors": [], **{key: [item.as_dict() for item in items] for key, items in told.items()}, "nodes": len(loaded.facility.nodes)}
         )
         return 0
-    _tell(loaded.warnings, loaded.notices)
+    _tell(loaded.warnings, notices)
     print(f"{options.template}: valid, {len(loaded.facility.nodes)} nodes")
     return 0
 
@@ -163,6 +174,7 @@ def status(options: argparse.Namespace) -> int:
     from cantiere.converge import plan_of
     from cantiere.engine import detect
     from cantiere.observe import observe
+    from cantiere.up import outputs, show_outputs
     from cantiere.workspace import open_applied
 
     workspace, state = open_applied(options.site)
@@ -190,6 +202,7 @@ def status(options: argparse.Namespace) -> int:
                 "containers": rows,
                 "notebooks": sorted(seen.notebooks),
                 "drift": drift.as_dict()["steps"],
+                "outputs": outputs(workspace),
             }
         )
         return 0
@@ -200,6 +213,7 @@ def status(options: argparse.Namespace) -> int:
     print("drift: none" if not drift.steps else "drift:")
     for step in drift.steps:
         print(f"  {step}")
+    show_outputs(outputs(workspace))
     return 0
 
 
@@ -359,6 +373,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "graph": graph,
     "values": values,
     "up": up,
+    "run": lambda options: workflow_verbs.run(options, _inputs(options)),
     "scale": scale_verbs.scale,
     "status": status,
     "verify": verify,

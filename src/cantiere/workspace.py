@@ -143,6 +143,7 @@ def open_site(
     inputs_file: Path | None,
     replace: Sequence[str] = (),
     scale: Mapping[str, int] | None = None,
+    workflow: str = "",
 ) -> Workspace:
     """The workspace that a command line asks for.
 
@@ -156,6 +157,8 @@ def open_site(
         Machines that are to be made anew.
     scale:
         Pool to how many machines it gets now, for pools that may grow.
+    workflow:
+        The workflow that is to be run, whose inputs may be among those given.
 
     Raises
     ------
@@ -164,7 +167,7 @@ def open_site(
     """
     path = sites.find(name)
     site = sites.load(path, template, inputs_file)
-    loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file, fetch=fetcher(site.template))
+    loaded = load(site.template, inputs=inputs, inputs_file=site.inputs_file, fetch=fetcher(site.template), workflow=workflow)
     if not loaded.facility.nodes:
         raise TemplateError(
             Problem("template.empty", f"{site.template} holds no node templates", "name a template that declares a facility")
@@ -174,7 +177,7 @@ def open_site(
     from cantiere.engine import preferred
 
     engine = preferred(site.engine)
-    told = loaded.warnings, loaded.notices
+    told = loaded.warnings, (*loaded.notices, *catalogue.by_workflow(loaded.facility))
     workspace = Workspace(site, loaded.facility, dict(inputs), engine, *told, tuple(replace), scale or {}, loaded.late)
     if workspace.fleet:
         problems = [*problems, *workspace.fleet.check()]
@@ -197,6 +200,33 @@ def open_applied(name: str) -> tuple[Workspace, State]:
         raise CantiereError(
             Problem("state.none", f"nothing is up on site {path.parent.name!r}", "run `./cantiere up` first", path=path.parent.name)
         )
+    return _again(path, state), state
+
+
+def open_workflow(name: str, template: Path | None, inputs: Mapping[str, Any], inputs_file: Path | None, workflow: str) -> Workspace:
+    """The workspace in which a workflow runs: with what was applied last on the site, where no template is named and anything was.
+
+    Parameters
+    ----------
+    name, template, inputs, inputs_file:
+        As :func:`open_site` has them.
+    workflow:
+        The workflow.
+
+    Raises
+    ------
+    TemplateError
+        The site, the template or an input is invalid; all problems at once.
+    """
+    path = sites.find(name)
+    state = StateStore(sites.load(path).state_dir).load()
+    if template is None and inputs_file is None and state is not None and state.applied:
+        return _again(path, state, inputs, workflow)
+    return open_site(name, template, inputs, inputs_file, workflow=workflow)
+
+
+def _again(path: Path, state: State, inputs: Mapping[str, Any] | None = None, workflow: str = "") -> Workspace:
     applied = state.applied
     inputs_file = Path(applied["inputs_file"]) if applied.get("inputs_file") else None
-    return open_site(str(path), Path(applied["template"]), applied["inputs"], inputs_file), state
+    given = {**applied["inputs"], **(inputs or {})}
+    return open_site(str(path), Path(applied["template"]), given, inputs_file, workflow=workflow)

@@ -29,6 +29,8 @@ PURE = (
     "kubernetes/*",
     "plan/definition",
     "plan/build",
+    "workflows/model",
+    "workflows/plan",
     "indigo/*",
     "values/*",
     "values/checks/*",

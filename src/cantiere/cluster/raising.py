@@ -14,7 +14,7 @@ from cantiere.plan.definition import Kind, Plan
 from cantiere.runner import remember
 from cantiere.services import monitoring
 from cantiere.services.catalogue import SERVICES
-from cantiere.up import raised, show_login, users
+from cantiere.up import outputs, raised, show_login, show_outputs, users
 from cantiere.values import monitoring as stack
 from cantiere.values.catalogue import compile_all
 from cantiere.workspace import Workspace
@@ -41,9 +41,11 @@ def up(workspace: Workspace, cluster: Cluster, as_json: bool) -> int:
     remember(kind, {"seconds": round(found.seconds, 1), "steps": len(steps), "parts": found.run.plays})
     urls, zone = doors(cluster)
     if as_json:
-        print(json.dumps({**found.result(workspace), "urls": urls, "users": users(workspace)}, indent=1))
+        result = {**found.result(workspace), "urls": urls, "users": users(workspace), "outputs": outputs(workspace)}
+        print(json.dumps(result, indent=1))
         return 0
     print(found.told("the facility is", {}))
+    show_outputs(outputs(workspace))
     tell(workspace, urls, zone)
     return 0
 

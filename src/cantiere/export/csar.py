@@ -179,7 +179,8 @@ def _operations(interface: Element) -> Iterator[Scalar]:
         implementation = operation.get("implementation") if isinstance(operation, Map) else operation
         if isinstance(implementation, Map):
             dependencies = implementation.get("dependencies")
-            yield from _scalar(implementation.get("primary"))
+            primary = implementation.get("primary")
+            yield from _scalar(primary.get("file") if isinstance(primary, Map) else primary)
             for item in dependencies.items if isinstance(dependencies, Seq) else ():
                 yield from _scalar(item)
         else:

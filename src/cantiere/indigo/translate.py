@@ -34,31 +34,6 @@ REMEDIES: Mapping[str, str] = {
 }
 """What can be done about a node that nothing here carries out, by its type or one that it derives from."""
 
-FILES: Mapping[str, str] = {
-    "MachinePool": "machines",
-    "Platform": "common",
-    "Autoscaling": "autoscaling",
-    "BlockStorage": "storage",
-    "CVMFS": "cvmfs",
-    "Certificates": "certificates",
-    "DNS": "dns",
-    "DaskGateway": "dask",
-    "DaskOperator": "dask",
-    "GPUs": "gpu",
-    "HTCondorPool": "htcondor",
-    "HelmRelease": "generic",
-    "IAM": "iam",
-    "Ingress": "ingress",
-    "JupyterHub": "jupyterhub",
-    "Kueue": "batch",
-    "Monitoring": "monitoring",
-    "ObjectStore": "s3",
-    "SparkOperator": "batch",
-    "XRootDCache": "xrootd",
-    "XRootDOrigin": "xrootd",
-}
-"""Our type to the file that defines it."""
-
 
 @dataclass(eq=False, slots=True)
 class Ours:
@@ -87,24 +62,26 @@ class Translation:
     became: Mapping[str, tuple[str, ...]]
 
 
-def translate(nodes: Sequence[Theirs], problems: Problems) -> Translation:
+def translate(nodes: Sequence[Theirs], homes: Mapping[str, str], problems: Problems) -> Translation:
     """The template of ours that nodes of theirs mean.
 
     Parameters
     ----------
     nodes:
         Theirs, each complete.
+    homes:
+        Our node types, each with the file that defines it.
     problems:
         Where it is told what is not carried out, and what was added.
     """
-    translator = _Translator(nodes, problems)
+    translator = _Translator(nodes, homes, problems)
     root = translator.template()
     return Translation(root, {name: tuple(dict.fromkeys(found)) for name, found in translator.became.items()})
 
 
 class _Translator:
-    def __init__(self, nodes: Sequence[Theirs], problems: Problems) -> None:
-        self.nodes, self.problems = nodes, problems
+    def __init__(self, nodes: Sequence[Theirs], homes: Mapping[str, str], problems: Problems) -> None:
+        self.nodes, self.homes, self.problems = nodes, homes, problems
         self.ours: dict[str, Ours] = {}
         self.pools: dict[str, Ours] = {}
         self.roles: dict[str, list[str]] = {}
@@ -252,11 +229,11 @@ class _Translator:
     def _root(self) -> Map:
         mark = next((node.mark for node in self.nodes), Point("template"))
         templates = {node.name: self._written(node) for node in self.ours.values()}
-        files = dict.fromkeys(["common", *(FILES[node.type.removeprefix(N)] for node in self.ours.values())])
+        files = dict.fromkeys(["common.yaml", *(self.homes[node.type] for node in self.ours.values())])
         return _map(
             {
                 "tosca_definitions_version": "tosca_simple_yaml_1_3",
-                "imports": [f"{file}.yaml" for file in files],
+                "imports": list(files),
                 "topology_template": {"node_templates": templates},
             },
             mark,

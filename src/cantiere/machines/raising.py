@@ -9,13 +9,12 @@ from typing import Any
 
 from cantiere import artifacts
 from cantiere.cluster import raising as releases
-from cantiere.indigo.outputs import Known, answer
 from cantiere.machines.fleet import Fleet
 from cantiere.machines.plan import build, differing
 from cantiere.machines.wanted import endpoint
 from cantiere.plan.definition import Kind, Plan
 from cantiere.runner import remember
-from cantiere.up import raised
+from cantiere.up import outputs, raised, show_outputs
 from cantiere.workspace import Workspace
 
 
@@ -38,7 +37,7 @@ def up(workspace: Workspace, fleet: Fleet, as_json: bool) -> int:
         "plays": run.plays,
         "machines": {machine.name: machine.address for machine in placed},
         "endpoint": endpoint(placed, fleet.network),
-        "outputs": outputs(workspace, fleet),
+        "outputs": outputs(workspace),
     }
     if as_json:
         print(json.dumps(result, indent=1))
@@ -63,7 +62,7 @@ def _tell(workspace: Workspace, result: dict[str, Any]) -> None:
         print(f"  {name:20} {address}")
     if result["endpoint"]:
         print(f"\nKubernetes API: https://{result['endpoint']}")
-    show(result["outputs"])
+    show_outputs(result["outputs"])
     if workspace.cluster and workspace.cluster.asked:
         # its API and registry are there only now
         releases.tell(workspace, *releases.doors(replace(workspace.cluster)))
@@ -72,27 +71,6 @@ def _tell(workspace: Workspace, result: dict[str, Any]) -> None:
     print(f"  ./cantiere status --site {site}              machines, nodes, and what has drifted")
     print(f"  ./cantiere ssh --site {site} MACHINE         a shell on one of them")
     print(f"  ./cantiere kubectl --site {site} get nodes   ask the cluster")
-
-
-def outputs(workspace: Workspace, fleet: Fleet) -> dict[str, Any]:
-    """The template's outputs, those that only the running facility can answer among them; without the ones that nobody knows."""
-    placed = [machine for machine in fleet.machines() if machine.address]
-    addresses: dict[str, list[str]] = {}
-    for machine in placed:
-        addresses.setdefault(machine.pool, []).append(machine.address)
-    log_in = {machine.address: {"user": machine.user, "key": machine.key} for machine in placed}
-    file = workspace.cluster.kubeconfig if workspace.cluster else None
-    known = Known(addresses, log_in, str(file) if file and file.is_file() else "")
-    found = {**workspace.facility.outputs, **{name: answer(asked, known) for name, asked in workspace.late.items()}}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def show(found: dict[str, Any]) -> None:
-    """Print the template's outputs."""
-    if found:
-        print("\nOutputs")
-    for name, value in found.items():
-        print(f"  {name:26} {value if isinstance(value, str) else json.dumps(value)}")
 
 
 def status(fleet: Fleet) -> tuple[list[dict[str, Any]], list[str]]:

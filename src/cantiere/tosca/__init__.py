@@ -19,7 +19,9 @@
 ``topology``, ``requirements``, ``filters``
     Node templates, and who fulfils whose requirements.
 ``members``, ``lifecycle``
-    Groups, policies, workflows, substitution mappings; interfaces and artifacts.
+    Groups, policies, substitution mappings; interfaces and artifacts.
+``operations``, ``workflows``
+    What implements operations, and the workflows that call them.
 ``check``
     What is checked beside: types, relationship templates, what is declared but not used.
 ``compile``

@@ -19,10 +19,12 @@ from cantiere.tosca.values import Values, Void, call
 NOT_RUN = {
     "groups": "Groups are checked, and nothing uses them",
     "policies": "Policies are checked, and not carried out",
-    "workflows": "Workflows are checked, and not run",
     "substitution_mappings": "Substitution mappings are checked, and not used",
 }
-NOT_RUN_NODE = {"interfaces": "Interfaces are checked, and not run", "artifacts": "Artifacts are checked, and not used"}
+NOT_RUN_NODE = {
+    "interfaces": "Interfaces are checked, and without a workflow nothing calls them",
+    "artifacts": "Artifacts are checked, and without a workflow nothing uses them",
+}
 
 
 class Checker:
@@ -34,6 +36,7 @@ class Checker:
         self.grammar = Grammar(problems)
         self.assigned: dict[Template, dict[str, dict[str, Any]]] = {}
         self.lifecycle = Lifecycle(self.registry, problems)
+        self.workflows = False
 
     def types(self) -> None:
         """Check every type that TOSCA itself does not define."""
@@ -64,6 +67,7 @@ class Checker:
     def topology_keywords(self, body: Map) -> None:
         """Check the keywords of ``topology_template``, and tell what is not carried out."""
         self.grammar.keywords(body, grammar.TOPOLOGY, "topology template", SECTION)
+        self.workflows = "workflows" in body.entries
         for keyword, what in NOT_RUN.items():
             if keyword in body.entries:
                 self.problems.warn(
@@ -83,7 +87,7 @@ class Checker:
     def node(self, template: Template) -> dict[str, Any]:
         """Check a node template; its properties, defaults applied."""
         for keyword, what in NOT_RUN_NODE.items():
-            if keyword in template.body.entries:
+            if keyword in template.body.entries and not self.workflows:
                 key = template.body.keys[keyword]
                 self.problems.warn("node.unused", f"{what}.", "Remove them if they are not needed.", key, f"{template.path}.{keyword}")
         self.lifecycle.node(template)

@@ -28,6 +28,7 @@ from cantiere.tosca.schema import Definitions, Schema
 from cantiere.tosca.sources import Sources
 from cantiere.tosca.topology import Template, Topology
 from cantiere.tosca.values import Values, Void
+from cantiere.tosca.workflows import Workflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,11 @@ class Loaded:
 
 
 def load(
-    path: Path, inputs: Mapping[str, Any] | None = None, inputs_file: Path | None = None, fetch: sources.Fetch | None = None
+    path: Path,
+    inputs: Mapping[str, Any] | None = None,
+    inputs_file: Path | None = None,
+    fetch: sources.Fetch | None = None,
+    workflow: str = "",
 ) -> Loaded:
     """Read, check and compile a template.
 
@@ -71,6 +76,8 @@ def load(
         A YAML file with input names and values.
     fetch:
         Gets what a URL has, for imports; without it URLs are refused.
+    workflow:
+        The workflow that is to be run: ``inputs`` may give values of its inputs too, and each has to have one.
 
     Returns
     -------
@@ -89,7 +96,7 @@ def load(
             read = sources.load(path, problems, budget, fetch)
             if read is not None:
                 compiler = _Compiler(path, read, problems, budget)
-                loaded = compiler.compile(inputs or {}, inputs_file)
+                loaded = compiler.compile(inputs or {}, inputs_file, workflow)
                 return loaded if problems.dialect is None or not loaded.facility.nodes else _translated(path, compiler, loaded, problems)
         except TooManyError:
             pass
@@ -114,11 +121,14 @@ def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Probl
     """The facility of ours that a template of the dialect means."""
     from cantiere.indigo.translate import translate  # only such templates need it, and it is the larger part of this package
 
-    translation = translate(compiler.described(), problems)
+    translation = translate(compiler.described(), sources.homes(), problems)
     problems.dialect = None
     budget = Budget()
     ours = _Compiler(path, sources.with_imports(translation.root, path, problems, budget), problems, budget).compile({}, None)
     about = theirs.facility
+    if about.workflows:
+        message = "Workflows of the template act on its own nodes; they are not carried over to ours."
+        problems.note("dialect.workflows", message, "Write them in a template of cantiere's types.", compiler.root.entries[SECTION])
     facility = replace(ours.facility, name=about.name, description=about.description, outputs=about.outputs)
     return Loaded(facility, *_told(problems), translation.became, compiler.late(about.outputs, translation.became))
 
@@ -155,8 +165,8 @@ class _Compiler:
         self.checker = Checker(self.definitions, self.values, self.topology, problems)
         functions.lifecycle = self.checker.lifecycle
 
-    def compile(self, given: Mapping[str, Any], inputs_file: Path | None) -> Loaded:
-        """The facility, or every problem."""
+    def compile(self, given: Mapping[str, Any], inputs_file: Path | None, workflow: str = "") -> Loaded:
+        """The facility, or every problem; ``workflow`` is the one that is to be run."""
         self.checker.types()
         body = self.grammar.mapping(self.root, "topology_template", "")
         if body is None:
@@ -168,20 +178,23 @@ class _Compiler:
                 self.problems.error("template.empty", message, "Add 'topology_template:' with node templates.", self.root)
             raise TemplateError(self._all() or [_nothing(self.path)], self._warned())
         declared = self.checker.inputs(body)
-        self._inputs(declared, given, inputs_file)
+        flows = Workflows(self.checker, body)
+        mine = {name: entry for name, entry in flows.inputs.get(workflow, {}).items() if name in given and name not in declared}
+        self._inputs(declared, {name: value for name, value in given.items() if name not in mine}, inputs_file)
         self.topology.read(body, self.grammar)
         self.checker.topology_keywords(body)
         self.properties = properties = {template: self.checker.node(template) for template in self.topology.templates.values()}
         self.checker.relationship_templates(body)
         ordered = self.topology.order()
         outputs = self.checker.outputs(body)
+        workflows = flows.compile(workflow, {name: self._option(name, given[name], schema) for name, (_, schema) in mine.items()})
         unused_inputs(body, declared, self.problems)
         name, description = self._about()
         if problems := self._all():
             raise TemplateError(problems, self._warned())
         nodes = tuple(self._node(template, properties[template]) for template in ordered)
         self.ordered = ordered
-        return Loaded(Facility(name, description, nodes, outputs), *_told(self.problems))
+        return Loaded(Facility(name, description, nodes, outputs, workflows), *_told(self.problems))
 
     def _warned(self) -> tuple[Problem, ...]:
         return tuple(self.problems.shown(self.problems.warnings))
@@ -230,7 +243,9 @@ class _Compiler:
         name = metadata.get("template_name") if metadata else None
         name = name or self.root.get("template_name")
         description = self.grammar.text(self.root, "description", "")
-        return name.text if isinstance(name, Scalar) and name.text else self.path.stem, description.text.strip() if description else ""
+        return name.text if isinstance(name, Scalar) and name.text else Path(
+            self.root.mark.name
+        ).stem, description.text.strip() if description else ""
 
     def _inputs(self, declared: dict[str, tuple[Scalar, Schema]], given: Mapping[str, Any], inputs_file: Path | None) -> None:
         """Find the value of every input and check it."""

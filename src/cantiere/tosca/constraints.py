@@ -41,7 +41,7 @@ Read = Callable[[Element, "Schema", str], Any]
 """Reads an operand as a value of a schema; None where it is not one, which is recorded."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Constraint:
     """A constraint clause.
 
@@ -120,6 +120,11 @@ class _Choices:
                 self.plain.add((type(value) is bool, value))
             else:
                 self.others.append(value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Choices) and (self.plain, self.others) == (other.plain, other.others)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, Hashable):

@@ -81,6 +81,7 @@ TRIGGER = (
     "action",
 )
 WORKFLOW = ("description", "metadata", "inputs", "preconditions", "steps", "implementation", "outputs")
+PRECONDITION = ("target", "target_relationship", "condition")
 STEP = ("target", "target_relationship", "operation_host", "filter", "activities", "on_success", "on_failure")
 ACTIVITIES = ("delegate", "set_state", "call_operation", "inline")
 SUBSTITUTION = ("node_type", "substitution_filter", "properties", "attributes", "capabilities", "requirements", "interfaces")

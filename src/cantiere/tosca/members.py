@@ -1,4 +1,4 @@
-"""What stands in a topology beside its nodes: groups, policies, workflows, and what the whole template can stand for."""
+"""What stands in a topology beside its nodes: groups, policies, and what the whole template can stand for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from cantiere.tosca.functions import Scope
 from cantiere.tosca.grammar import empty
 from cantiere.tosca.problems import listed, quote
 from cantiere.tosca.registry import Type
-from cantiere.tosca.topology import Template
 
 if TYPE_CHECKING:
     from cantiere.tosca.check import Checker
@@ -20,7 +19,7 @@ SECTION = "topology_template"
 
 
 class Members:
-    """Checks groups, policies, workflows and substitution mappings.
+    """Checks groups, policies and substitution mappings.
 
     Parameters
     ----------
@@ -43,10 +42,6 @@ class Members:
             self._member(name, entry, "policy_types", grammar.POLICY, "targets", path)
             for _, trigger, where in self.grammar.maps(entry, "triggers", path, "trigger"):
                 self.grammar.keywords(trigger, grammar.TRIGGER, "trigger", where)
-        workflows = {name.text: entry for name, entry, _ in self.grammar.maps(body, "workflows", SECTION, "workflow")}
-        for name, entry, path in self.grammar.maps(body, "workflows", SECTION, "workflow"):
-            if isinstance(body.get("workflows"), Map):
-                self._workflow(name, entry, workflows, path)
         substitution = self.grammar.mapping(body, "substitution_mappings", SECTION)
         if substitution is not None:
             self._substitution(substitution, f"{SECTION}.substitution_mappings")
@@ -94,67 +89,6 @@ class Members:
                 return [] if groups else found
         return []
 
-    def _workflow(self, name: Scalar, body: Map, workflows: dict[str, Map], path: str) -> None:
-        """Check an imperative workflow: every step names what exists, and steps do not follow each other in a circle."""
-        self.grammar.keywords(body, grammar.WORKFLOW, "workflow", path)
-        steps = {step.text: (step, entry, where) for step, entry, where in self.grammar.maps(body, "steps", path, "step")}
-        after: dict[str, list[str]] = {}
-        for step, entry, where in steps.values():
-            self.grammar.keywords(entry, grammar.STEP, "step", where)
-            target = self.grammar.text(entry, "target", where)
-            if target is None:
-                self.problems.error("workflow.target", f"The step {quote(step.text)} has no target.", "Add 'target:'.", step, where)
-            elif target.text not in self.templates and target.text not in self.groups:
-                remedy = self.problems.suggest(target.text, [*self.templates, *self.groups], "Name a node template or a group.")
-                message = f"There is no node template or group {quote(target.text)}."
-                self.problems.error("workflow.target", message, remedy, target, f"{where}.target")
-            activities = self.grammar.sequence(entry, "activities", where)
-            for number, activity in enumerate(activities.items if activities else ()):
-                node = self.templates.get(target.text) if target else None
-                self._activity(activity, node, workflows, f"{where}.activities.{number}")
-            for key in ("on_success", "on_failure"):
-                for item in _words(entry.get(key)):
-                    after.setdefault(step.text, []).append(item.text)
-                    if item.text not in steps:
-                        remedy = self.problems.suggest(item.text, steps, f"The steps are: {listed(steps)}.")
-                        self.problems.error("workflow.step", f"There is no step {quote(item.text)}.", remedy, item, f"{where}.{key}")
-        self._circle(name, after, path)
-
-    def _activity(self, activity: Element, node: Template | None, workflows: dict[str, Map], path: str) -> None:
-        if not isinstance(activity, Map) or len(activity.entries) != 1:
-            self.grammar.wrong(
-                activity, f"An activity has one name, not {kind(activity)}.", "Write '- call_operation: Standard.start'.", path
-            )
-            return
-        name, value = next(activity.items())
-        self.grammar.keywords(activity, grammar.ACTIVITIES, "step's activities", path)
-        word = value.get("operation" if name.text == "call_operation" else "workflow") if isinstance(value, Map) else value
-        if name.text == "inline" and isinstance(word, Scalar) and word.text not in workflows:
-            remedy = self.problems.suggest(word.text, workflows, f"The workflows are: {listed(workflows)}.")
-            self.problems.error("workflow.inline", f"There is no workflow {quote(word.text)}.", remedy, word, path)
-        if name.text == "call_operation" and isinstance(word, Scalar) and node is not None and node.type is not None:
-            interface, _, operation = word.text.rpartition(".")
-            self.checker.lifecycle.operation(node, interface, operation, word, path)
-
-    def _circle(self, name: Scalar, after: dict[str, list[str]], path: str) -> None:
-        """Record steps that follow themselves."""
-        done: set[str] = set()
-        for first in after:
-            trail: list[str] = []
-            todo = [(first, 0)]
-            while todo:
-                step, depth = todo.pop()
-                del trail[depth:]
-                if step in trail:
-                    circle = " → ".join([*trail[trail.index(step) :], step])
-                    message = f"Steps of the workflow {quote(name.text)} follow each other in a circle: {circle}."
-                    self.problems.error("workflow.cycle", message, "Remove one 'on_success' or 'on_failure'.", name, path)
-                    return
-                trail.append(step)
-                if step not in done:
-                    done.add(step)
-                    todo += [(other, len(trail)) for other in after.get(step, ())]
-
     def _substitution(self, body: Map, path: str) -> None:
         """Check what a template stands for: the node type, and that everything that is mapped exists on both sides."""
         self.grammar.keywords(body, grammar.SUBSTITUTION, "substitution mapping", path)
@@ -174,27 +108,27 @@ class Members:
     def _mapped(self, element: Element, key: str, path: str) -> None:
         """Check one mapping to a node template of the topology and its capability or requirement."""
         target = element.get("mapping") if isinstance(element, Map) else element
-        words = _words(target)
+        pair = words(target)
         if empty(element) or (isinstance(element, Map) and target is None):
             return
-        if len(words) != 2:
+        if len(pair) != 2:
             self.grammar.wrong(
                 element, f"A mapping names a node template and its {key}, not {kind(element)}.", "Write '[node, name]'.", path
             )
             return
-        node = self.templates.get(words[0].text)
+        node = self.templates.get(pair[0].text)
         if node is None:
-            remedy = self.problems.suggest(words[0].text, self.templates, "Name a node template.")
-            self.problems.error("node.unknown", f"There is no node template {quote(words[0].text)}.", remedy, words[0], path)
+            remedy = self.problems.suggest(pair[0].text, self.templates, "Name a node template.")
+            self.problems.error("node.unknown", f"There is no node template {quote(pair[0].text)}.", remedy, pair[0], path)
         elif node.type is not None:
             have = self.definitions.capabilities(node.type) if key == "capabilities" else self.definitions.requirements(node.type)
-            if words[1].text not in have:
-                remedy = self.problems.suggest(words[1].text, have, f"It has: {listed(have)}.")
-                message = f"{quote(node.name)} has none of the {key} {quote(words[1].text)}."
-                self.problems.error("substitution.unknown", message, remedy, words[1], path)
+            if pair[1].text not in have:
+                remedy = self.problems.suggest(pair[1].text, have, f"It has: {listed(have)}.")
+                message = f"{quote(node.name)} has none of the {key} {quote(pair[1].text)}."
+                self.problems.error("substitution.unknown", message, remedy, pair[1], path)
 
 
-def _words(element: Element | None) -> list[Scalar]:
+def words(element: Element | None) -> list[Scalar]:
     """The single values of a list, or the one that stands there alone."""
     items = element.items if isinstance(element, Seq) else [element]
     return [item for item in items if isinstance(item, Scalar) and not empty(item)]

@@ -88,12 +88,19 @@ class Pattern:
             raise PatternError(str(error) or "it is nested too deep") from None
         if tree.state.flags & ~re.UNICODE.value:
             raise PatternError("flags such as (?i) are not supported")
+        self.text = text
         self.tests: list[_Test | str | None] = []
         self.nexts: list[list[int]] = []
         self.work = work
         self.final = self._state(None)
         self.start = self._sequence(tree, self.final)
         self._known: dict[tuple[frozenset[int], str], frozenset[int]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pattern) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def _state(self, test: _Test | str | None, *nexts: int) -> int:
         if len(self.tests) >= MAX_STATES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -28,6 +29,9 @@ ALLOW = "CANTIERE_IMPORTS"
 """Environment variable with the beginnings of URLs that templates may import from, separated by spaces."""
 
 Fetch = Callable[[str], bytes]
+_OURS = re.compile(r"^  (cantiere\.nodes\.\w+):$", re.MULTILINE)
+"""Where a file of ours begins to define a node type."""
+
 _NAMING = frozenset(("file", "url", "profile"))
 
 
@@ -86,6 +90,12 @@ def normative() -> Map:
         if isinstance(root, Map):
             return root
     raise CantiereError(Problem("normative.missing", "The normative TOSCA types are not installed.", "Install the package tosca-parser."))
+
+
+@cache
+def homes() -> dict[str, str]:
+    """Our own node types, each with the file below the folder of all types that defines it."""
+    return {name: path.name for path in sorted(TYPES.glob("*.yaml")) for name in _OURS.findall(path.read_text(encoding="utf-8"))}
 
 
 def read(path: Path, name: str, problems: Problems, budget: Budget, at: Place | None = None) -> Element | None:

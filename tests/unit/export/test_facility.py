@@ -61,6 +61,54 @@ def test_node_filters(rules: Any, tmp_path: Path) -> None:
     assert condition == {"capability": "host", "property": "num_cpus", "constraints": [{"operator": "greater_or_equal", "operand": "4"}]}
 
 
+ANY = """\
+tosca_definitions_version: tosca_simple_yaml_1_3
+imports: [machines.yaml, parts/more.yaml]
+topology_template:
+  inputs: {folder: {type: string, default: /srv}}
+  node_templates:
+    pool:
+      type: cantiere.nodes.MachinePool
+      requirements:
+        - machine:
+            node_filter:
+              capabilities:
+                - host: {properties: [{num_cpus: {valid_values: [4, 8]}}]}
+                - os: {properties: [{distribution: {pattern: "deb.*"}}]}
+    books: {type: t.Books, properties: {folder: {get_input: folder}}}
+  outputs: {folder: {value: {get_property: [books, folder]}}}
+  workflows:
+    keep:
+      inputs: {label: {type: string, default: x}}
+      preconditions: [{target: books, condition: [{folder: [{min_length: 1}]}]}]
+      steps: {a: {target: books, activities: [{call_operation: {operation: Keep.dump, inputs: {x: {get_input: label}}}}, {set_state: z}]}}
+"""
+MORE = """\
+tosca_definitions_version: tosca_simple_yaml_1_3
+interface_types: {t.Keep: {operations: {dump: {description: writes}}}}
+node_types:
+  t.Books:
+    derived_from: tosca.nodes.Root
+    properties: {folder: {type: string}}
+    interfaces: {Keep: {type: t.Keep, operations: {dump: {implementation: dump.sh}}}}
+"""
+
+
+def test_an_archive_is_the_same_facility(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for name, text in (("any.yaml", ANY), ("parts/more.yaml", MORE), ("parts/dump.sh", "true\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for path in (tmp_path / "any.yaml", *(repository / "tosca" / "templates").glob("*.yaml")):
+        archive = tmp_path / "other-name.csar"
+        assert cli.main(["export", str(path), "--csar", str(archive)]) == 0
+        assert (found := cantiere.load(archive)) == cantiere.load(path), path.name
+    assert found != cantiere.load(tmp_path / "any.yaml"), "not everything is equal"
+    one, other = (cantiere.load(tmp_path / "any.yaml", {"folder": folder}) for folder in ("/srv", "/home"))
+    assert one != other and one == cantiere.load(tmp_path / "any.yaml")
+    (tmp_path / "any.yaml").write_text(ANY.replace("[4, 8]", "[4, 16]"), encoding="utf-8")
+    assert one != cantiere.load(tmp_path / "any.yaml"), "filters count"
+
+
 def test_missing_inputs_are_told(tosca: Loader, capsys: pytest.CaptureFixture[str]) -> None:
     path = tosca.write(
         "template.yaml", template("    s: {type: t.Server, properties: {speed: {get_input: a}}}\n", "    a: {type: integer}\n")

@@ -145,7 +145,7 @@ def test_a_copy_of_public_types_alone(tosca: Loader, name: str) -> None:
 
 def test_our_own_types_are_no_reason_for_a_warning(tosca: Loader) -> None:
     folder = REPOSITORY / "tosca" / "types" / "indigo"
-    alone = [load(path) for path in folder.glob("*.yaml") if path.name != "custom_types.yaml"]
+    alone = [load(path) for path in folder.glob("*.yaml") if "\nnode_types:" in path.read_text(encoding="utf-8")]
     assert [(loaded.warnings, loaded.notices) for loaded in alone] == [((), ())] * len(alone)
     assert tosca(written(VM)).warnings == ()
 

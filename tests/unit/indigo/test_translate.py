@@ -13,9 +13,9 @@ from cantiere import catalogue
 from cantiere.errors import TemplateError
 from cantiere.indigo.charts import CHARTS
 from cantiere.indigo.table import TABLE
-from cantiere.indigo.translate import FILES
 from cantiere.model import Facility
 from cantiere.tosca.compile import Loaded, load
+from cantiere.tosca.sources import homes
 from support.indigo import INPUTS, TEMPLATES, public, steps, written
 from support.templates import Loader
 from support.tree import REPOSITORY
@@ -305,8 +305,33 @@ def test_the_table_names_types_that_there_are() -> None:
     assert set(TABLE) - theirs == normative
     for mapped in (*TABLE.values(), *CHARTS.values()):
         for part in mapped.parts:
-            file = content(folder / f"{FILES[part.type.removeprefix(OURS)]}.yaml")
+            file = content(folder / homes()[part.type])
             assert part.type in file["node_types"]
+
+
+def test_every_type_of_ours_has_its_home() -> None:
+    folder = REPOSITORY / "tosca" / "types"
+    found = {name: path.name for path in folder.glob("*.yaml") for name in content(path).get("node_types", {})}
+    assert homes() == found
+
+
+ON = "requirements: [host: vm]"
+INFN = {
+    "applications/iam_types.yaml": f"DockerCompose, {ON}, properties: {{organisation_name: lab, saml_idp_metadata: m, db_port: '3306'}}",
+    "infrastructure/mesos_types.yaml": f"LRMS.FrontEnd.Mesos, {ON}, properties: {{dns_name: x, ssl_cert_gen: y}}",
+    "infrastructure/docker_runtime_types.yaml": "Container.Application.Docker.Chronos, requirements: [{host: r}], properties: {command: x}",
+}
+"""File of INFN's to a node of one of its types."""
+
+
+@pytest.mark.parametrize("name", INFN)
+def test_types_of_infn_by_url_are_served_by_ours(tosca: Loader, name: str) -> None:
+    head = f"tosca_definitions_version: tosca_simple_yaml_1_0\nimports: [{{theirs: 'https://example.org/raw/master/tosca_types/{name}'}}]\n"
+    nodes = f"    vm: {{type: tosca.nodes.indigo.Compute}}\n    n: {{type: tosca.nodes.indigo.{INFN[name]}}}\n"
+    nodes += "    r: {type: tosca.nodes.indigo.Container.Runtime.Docker}\n" if "host: r" in nodes else ""
+    notices = tosca(written(nodes, head=head)).notices
+    assert [notice.where.line for notice in notices if notice.code == "dialect.types" and notice.where] == [2]
+    assert "Nothing here carries out 'n'" in " ".join(notice.message for notice in notices if notice.code == "dialect.unserved")
 
 
 def test_the_guide_names_every_type_of_the_table() -> None:

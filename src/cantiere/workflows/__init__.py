@@ -1,0 +1,1 @@
+"""Imperative workflows: ``model`` what they are, ``plan`` their steps in order, ``memory`` what they keep, ``run`` does them."""
