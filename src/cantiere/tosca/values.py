@@ -176,7 +176,7 @@ class Values:
             return value if type(value) is int else self._mismatch(element, schema, path, "a whole number")
         if base == "float":
             good = type(value) in (int, float) and value == value
-            return float(text) if good and type(value) is float else value if good else self._mismatch(element, schema, path, "a number")
+            return value if good else self._mismatch(element, schema, path, "a number")
         if base == "boolean":
             if text.lower() in YES_NO and self.problems.tolerates("boolean", quote(text), element):
                 return YES_NO[text.lower()]
