@@ -49,7 +49,8 @@ class Node:
     type:
         Its TOSCA node type, for example ``cantiere.nodes.HTCondorPool``.
     properties:
-        Resolved values: scalar-unit.size in bytes (int), scalar-unit.time in seconds (float), the rest as YAML gives them.
+        Resolved values: scalar-unit.size in bytes (int), scalar-unit.time in seconds (float), scalars of
+        TOSCA 2.0 in their canonical unit, the rest as YAML gives them.
     requirements:
         Requirement name to the names of the nodes that fulfil it, in the order written.
     where:

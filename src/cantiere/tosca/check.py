@@ -38,7 +38,7 @@ class Checker:
     def types(self) -> None:
         """Check every type that TOSCA itself does not define."""
         for type_ in self.registry.own():
-            allowed = grammar.TYPES.get(type_.section)
+            allowed = grammar.SCALAR_TYPE if type_.counts else grammar.TYPES.get(type_.section)
             if allowed is not None:
                 self.grammar.keywords(type_.body, allowed, grammar.TYPE_SECTIONS[type_.section], type_.path)
             for key in ("properties", "attributes"):

@@ -24,6 +24,7 @@ ORDERED = frozenset(
         "scalar-unit.time",
         "scalar-unit.frequency",
         "scalar-unit.bitrate",
+        "scalar",
         "string",
     )
 )

@@ -186,6 +186,11 @@ class Values:
         if base == "timestamp":
             good = scalars.timestamp(text) is not None
             return text if good else self._mismatch(element, schema, path, "a time such as 2001-12-14T21:59:43Z")
+        if schema.scale is not None:
+            count = schema.scale.read(text) if isinstance(value, str) else None
+            names = listed(sorted(schema.scale.units, key=len), 9)
+            hint = f"a {'whole number' if schema.scale.whole else 'number'} with a unit ({names}), such as 5 {schema.scale.canonical}"
+            return self._mismatch(element, schema, path, hint) if count is None else count
         number = scalars.scalar(base, text) if isinstance(value, str) else None
         if number is None:
             hint = f"a number with a unit ({', '.join(scalars.units(base)[:9])}), such as {scalars.EXAMPLES[base]}"
