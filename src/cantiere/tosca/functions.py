@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.computing import Computing
+from cantiere.tosca.elements import Call, Element, Map, Scalar, Seq, kind
 from cantiere.tosca.lifecycle import Lifecycle
+from cantiere.tosca.operators import OPERATORS
 from cantiere.tosca.problems import Place, Problems, quote
 from cantiere.tosca.schema import Definitions, Schema
 from cantiere.tosca.topology import Template, Topology
@@ -47,6 +49,7 @@ class Functions:
     ) -> None:
         self.inputs, self.topology, self.definitions = inputs, topology, definitions
         self.values, self.problems = values, problems
+        self.computing = Computing(self)
         self.cycles: set[frozenset[tuple[int, int]]] = set()
 
     def wrong(self, code: str, at: Place, message: str, remedy: str, path: str) -> Void:
@@ -54,7 +57,7 @@ class Functions:
         self.problems.error(f"function.{code}", message, remedy, at, path)
         return Void.INVALID
 
-    def follow(self, element: Element, scope: Scope | None, path: str, trail: Trail) -> Found:
+    def follow(self, element: Element, scope: Scope | None, path: str, trail: Trail, schema: Schema | None = None) -> Found:
         """Follow calls until there is an element that is none.
 
         Parameters
@@ -67,6 +70,8 @@ class Functions:
             The path of the value that is asked for.
         trail:
             The calls that led here; one that comes again is a cycle.
+        schema:
+            What the value has to be, where that is known.
         """
         while scope is not None and (name := call(element)) is not None and isinstance(element, Map):
             self.values.spend(CALL)
@@ -82,6 +87,8 @@ class Functions:
                 return self.wrong("depth", element, message, "Refer to the value itself.", path), scope, trail
             trail = (*trail, here)
             argument = element.entries[name]
+            if name in OPERATORS:
+                return self.computing.result(name, element, argument, scope, path, trail, schema), None, trail
             found, scope, trail = self._call(name, element, argument, scope, path, trail)
             if isinstance(found, Void):
                 return found, scope, trail
@@ -99,6 +106,8 @@ class Functions:
                     scope,
                     trail,
                 )
+            if name == "concat" and isinstance(element.keys[name], Call) and isinstance(self._first(arguments, scope, path, trail), Seq):
+                return self.computing.lists(element, arguments, scope, path, trail), None, trail
             if name == "concat":
                 return self._concat(element, arguments, scope, path, trail), None, trail
             return self._token(element, arguments, scope, path, trail), None, trail
@@ -112,13 +121,18 @@ class Functions:
             return self._attribute(words, scope, path), scope, trail
         if name == "join":
             return self._join(element, arguments, scope, path, trail), None, trail
+        if name == "$matches":
+            return self.computing.matches(element, argument, scope, path, trail), None, trail
         if name == "get_nodes_of_type":
             return self._of_type(element, arguments, path), None, trail
         return self._late(name, element, arguments, scope, path), scope, trail
 
+    def _first(self, arguments: Sequence[Element], scope: Scope, path: str, trail: Trail) -> Element | Void:
+        return self.follow(arguments[0], scope, path, trail)[0] if arguments else Void.ABSENT
+
     def _join(self, element: Map, arguments: Sequence[Element], scope: Scope, path: str, trail: Trail) -> Element | Void:
         """The texts of a list, with another text between them."""
-        listing = self.follow(arguments[0], scope, path, trail)[0] if arguments else Void.ABSENT
+        listing = self._first(arguments, scope, path, trail)
         if isinstance(listing, Void) and listing is not Void.ABSENT:
             return listing
         if not isinstance(listing, Seq) or len(arguments) > 2:

@@ -47,6 +47,8 @@ _UNITS: dict[str, dict[str, tuple[int, int]]] = {
     },
 }
 EXAMPLES = {"scalar-unit.size": "4 GiB", "scalar-unit.time": "10 m", "scalar-unit.frequency": "2.4 GHz", "scalar-unit.bitrate": "1 Gbps"}
+CANONICAL = {"scalar-unit.size": "B", "scalar-unit.time": "s", "scalar-unit.frequency": "Hz", "scalar-unit.bitrate": "bps"}
+"""The unit of the plain numbers that values have."""
 _FOLDED = {name: {unit.lower(): value for unit, value in table.items()} for name, table in _UNITS.items() if name != "scalar-unit.bitrate"}
 _SCALAR = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,30}))?\s*([A-Za-z]{1,5})")
 _NUMBER = re.compile(r"([-+]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,2})?)\s*([^\s0-9]\S{0,63})")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cantiere.indigo.dialect import YES_NO
 from cantiere.tosca import scalars
-from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.elements import Call, Element, Map, Scalar, Seq, kind
 from cantiere.tosca.grammar import empty, join
 from cantiere.tosca.problems import Place, Problems, TooManyError, listed, quote
 
@@ -29,6 +29,7 @@ FUNCTIONS = (
     "get_nodes_of_type",
     "get_artifact",
 )
+_PLAIN = frozenset(FUNCTIONS)
 
 
 class Void(Enum):
@@ -43,7 +44,9 @@ def call(element: Element) -> str | None:
     """The function that an element calls, if it does."""
     if isinstance(element, Map) and len(element.entries) == 1:
         name = next(iter(element.entries))
-        return name if name in FUNCTIONS else None
+        if name in _PLAIN:
+            return name
+        return name if name[:1] == "$" and isinstance(element.keys[name], Call) else None
     return None
 
 
@@ -128,7 +131,7 @@ class Values:
         """
         self.spend()
         if scope is not None and self._calls(element, schema):
-            found, scope, trail = self.functions.follow(element, scope, path, trail)
+            found, scope, trail = self.functions.follow(element, scope, path, trail, schema)
             if isinstance(found, Void):
                 return found
             element = found
@@ -342,6 +345,6 @@ class Values:
     def _within(self, item: Element, scope: Scope | None, path: str, trail: Trail, depth: int) -> Any:
         return self._inner(self._any(item, scope, path, trail, depth + 1), item, path)
 
-    def untyped(self, element: Element, scope: Scope | None, path: str) -> Any:
+    def untyped(self, element: Element, scope: Scope | None, path: str, trail: Trail = (), depth: int = 0) -> Any:
         """The value of an element without a schema, such as an output's; it may be a :class:`Void`."""
-        return self._any(element, scope, path, (), 0)
+        return self._any(element, scope, path, trail, depth)
