@@ -12,7 +12,7 @@
     Which keywords a construct may have.
 ``registry``, ``schema``
     Types with everything that they inherit, and the schemas of their properties.
-``pattern``, ``scalars``, ``units``, ``constraints``, ``values``
+``pattern``, ``jsonrules``, ``scalars``, ``units``, ``constraints``, ``values``
     From text to typed values.
 ``functions``, ``computing``, ``operators``
     Intrinsic functions, those of TOSCA 2.0 that compute among them.
