@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -39,6 +39,35 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Expression:
+    """A value that only the running facility knows.
+
+    Parameters
+    ----------
+    function:
+        ``get_attribute``, ``get_operation_output``, ``get_artifact``, or a function that makes one value of such ones.
+    type:
+        The TOSCA type of the value; ``any`` where none is declared.
+    node:
+        The node that it asks; ``""`` where that is for the function's arguments to say.
+    path:
+        Attribute, operation's output or artifact: the names after the node's.
+    where:
+        Where it is written.
+    """
+
+    function: str
+    type: str
+    node: str
+    path: tuple[str, ...]
+    where: Location
+
+    def __str__(self) -> str:
+        words = ", ".join((self.node, *self.path)) or "…"
+        return f"{self.function} [{words}], of type {self.type}"
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A node template with every value resolved.
 
@@ -57,6 +86,8 @@ class Node:
         Where the node template is written.
     filters:
         Requirement that the site's provider fulfils, to what its node filter asks for.
+    late:
+        Property, with the path into it, to what asks for its value; the value is None.
     """
 
     name: str
@@ -65,6 +96,7 @@ class Node:
     requirements: Mapping[str, tuple[str, ...]]
     where: Location
     filters: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
+    late: Mapping[str, Expression] = field(default_factory=dict)
 
     def target(self, requirement: str) -> str | None:
         """The first node that fulfils a requirement, or None where it has none."""
@@ -86,12 +118,15 @@ class Facility:
         All nodes, each after those it requires.
     outputs:
         Output name to its value, or to None where only the running facility can tell.
+    late:
+        Output, with the path into it, to what asks for its value.
     """
 
     name: str
     description: str
     nodes: tuple[Node, ...]
     outputs: Mapping[str, Any]
+    late: Mapping[str, Expression] = field(default_factory=dict)
 
     def node(self, name: str) -> Node:
         """The node of that name.
@@ -105,6 +140,14 @@ class Facility:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    def expressions(self) -> Iterator[tuple[str, Expression]]:
+        """Values that only the running facility knows, each with its place: ``pool.address``, ``outputs.url``."""
+        for node in self.nodes:
+            for path, expression in node.late.items():
+                yield f"{node.name}.{path}", expression
+        for path, expression in self.late.items():
+            yield f"outputs.{path}", expression
 
     def of_type(self, type_name: str) -> tuple[Node, ...]:
         """All nodes of exactly that type, in order."""

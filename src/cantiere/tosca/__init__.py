@@ -14,8 +14,8 @@
     Types with everything that they inherit, and the schemas of their properties.
 ``pattern``, ``jsonrules``, ``scalars``, ``units``, ``constraints``, ``values``
     From text to typed values.
-``functions``, ``computing``, ``operators``
-    Intrinsic functions, those of TOSCA 2.0 that compute among them.
+``functions``, ``late``, ``computing``, ``operators``
+    Intrinsic functions: what only the running facility knows, and those of TOSCA 2.0 that compute.
 ``topology``, ``requirements``, ``filters``
     Node templates, and who fulfils whose requirements.
 ``members``, ``lifecycle``

@@ -133,7 +133,7 @@ class Values:
         if scope is not None and self._calls(element, schema):
             found, scope, trail = self.functions.follow(element, scope, path, trail, schema)
             if isinstance(found, Void):
-                return found
+                return self.functions.late.take(element, schema, path, trail) if found is Void.UNKNOWN else found
             element = found
         if depth >= MAX_DEPTH:
             return self.wrong(element, f"The value is nested more than {MAX_DEPTH} deep.", "Nest less.", path)
@@ -330,7 +330,7 @@ class Values:
         if scope is not None and call(element) is not None:
             found, scope, trail = self.functions.follow(element, scope, path, trail)
             if isinstance(found, Void):
-                return found
+                return self.functions.late.take(element, None, path, trail) if found is Void.UNKNOWN else found
             element = found
         if depth >= MAX_DEPTH:
             return self.wrong(element, f"The value is nested more than {MAX_DEPTH} deep.", "Nest less.", path)
