@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,6 +40,35 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Expression:
+    """A value that only the running facility knows.
+
+    Parameters
+    ----------
+    function:
+        ``get_attribute``, ``get_operation_output``, ``get_artifact``, or a function that makes one value of such ones.
+    type:
+        The TOSCA type of the value; ``any`` where none is declared.
+    node:
+        The node that it asks; ``""`` where that is for the function's arguments to say.
+    path:
+        Attribute, operation's output or artifact: the names after the node's.
+    where:
+        Where it is written.
+    """
+
+    function: str
+    type: str
+    node: str
+    path: tuple[str, ...]
+    where: Location = field(compare=False)
+
+    def __str__(self) -> str:
+        words = ", ".join((self.node, *self.path)) or "…"
+        return f"{self.function} [{words}], of type {self.type}"
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A node template with every value resolved.
 
@@ -50,13 +79,16 @@ class Node:
     type:
         Its TOSCA node type, for example ``cantiere.nodes.HTCondorPool``.
     properties:
-        Resolved values: scalar-unit.size in bytes (int), scalar-unit.time in seconds (float), the rest as YAML gives them.
+        Resolved values: scalar-unit.size in bytes (int), scalar-unit.time in seconds (float), scalars of
+        TOSCA 2.0 in their canonical unit, the rest as YAML gives them.
     requirements:
         Requirement name to the names of the nodes that fulfil it, in the order written.
     where:
         Where the node template is written.
     filters:
         Requirement that the site's provider fulfils, to what its node filter asks for.
+    late:
+        Property, with the path into it, to what asks for its value; the value is None.
     """
 
     name: str
@@ -65,6 +97,7 @@ class Node:
     requirements: Mapping[str, tuple[str, ...]]
     where: Location = field(compare=False)
     filters: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
+    late: Mapping[str, Expression] = field(default_factory=dict)
 
     def target(self, requirement: str) -> str | None:
         """The first node that fulfils a requirement, or None where it has none."""
@@ -88,6 +121,8 @@ class Facility:
         Output name to its value, or to None where only the running facility can tell.
     workflows:
         Imperative workflows by name.
+    late:
+        Output, with the path into it, to what asks for its value.
     """
 
     name: str
@@ -95,6 +130,7 @@ class Facility:
     nodes: tuple[Node, ...]
     outputs: Mapping[str, Any]
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
+    late: Mapping[str, Expression] = field(default_factory=dict)
 
     def node(self, name: str) -> Node:
         """The node of that name.
@@ -108,6 +144,14 @@ class Facility:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    def expressions(self) -> Iterator[tuple[str, Expression]]:
+        """Values that only the running facility knows, each with its place: ``pool.address``, ``outputs.url``."""
+        for node in self.nodes:
+            for path, expression in node.late.items():
+                yield f"{node.name}.{path}", expression
+        for path, expression in self.late.items():
+            yield f"outputs.{path}", expression
 
     def of_type(self, type_name: str) -> tuple[Node, ...]:
         """All nodes of exactly that type, in order."""

@@ -119,7 +119,8 @@ def explain(options: argparse.Namespace) -> int:
     """Tell every step with what it waits for."""
     from cantiere.converge import plan_of
 
-    made = plan_of(workspace_of(options))
+    workspace = workspace_of(options)
+    made = plan_of(workspace)
     if options.json:
         _print(made.as_dict())
         return 0
@@ -127,6 +128,8 @@ def explain(options: argparse.Namespace) -> int:
         print(f"{number:3d}. {step}")
         if step.after:
             print(f"       after {', '.join(step.after)}")
+    for place, expression in workspace.facility.expressions():
+        print(f"  known once it runs: {place} = {expression}")
     print(_summary(made))
     return 0
 

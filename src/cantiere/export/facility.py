@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cantiere.model import Condition, Facility, Node
+from cantiere.errors import Location
+from cantiere.model import Condition, Expression, Facility, Node
 from cantiere.tosca.constraints import Constraint
 
 VERSION = 1
@@ -21,6 +22,7 @@ def as_dict(facility: Facility) -> dict[str, Any]:
         "description": facility.description,
         "nodes": [_node(node) for node in facility.nodes],
         "outputs": _plain(facility.outputs),
+        "late": _late(facility.late),
     }
 
 
@@ -30,11 +32,24 @@ def _node(node: Node) -> dict[str, Any]:
         "type": node.type,
         "properties": _plain(node.properties),
         "requirements": {name: list(targets) for name, targets in node.requirements.items()},
-        "where": {"file": node.where.file, "line": node.where.line, "column": node.where.column},
+        "where": _where(node.where),
     }
+    if node.late:
+        found["late"] = _late(node.late)
     if node.filters:
         found["filters"] = {name: [_condition(one) for one in conditions] for name, conditions in node.filters.items()}
     return found
+
+
+def _late(expressions: Mapping[str, Expression]) -> dict[str, Any]:
+    return {
+        path: {"function": one.function, "type": one.type, "node": one.node, "path": list(one.path), "where": _where(one.where)}
+        for path, one in expressions.items()
+    }
+
+
+def _where(place: Location) -> dict[str, Any]:
+    return {"file": place.file, "line": place.line, "column": place.column}
 
 
 def _condition(condition: Condition) -> dict[str, Any]:

@@ -18,7 +18,18 @@ SHORT = {"cpu": "CPU", "cpus": "CPUs", "gpu": "GPU", "gpus": "GPUs"} | {
 }
 PORTS = ("tosca.datatypes.network.PortSpec", "tosca.datatypes.indigo.network.PortSpec")
 WORDS = frozenset(
-    ("string", "integer", "float", "boolean", "version", "timestamp", "scalar-unit.time", "scalar-unit.frequency", "scalar-unit.bitrate")
+    (
+        "string",
+        "integer",
+        "float",
+        "boolean",
+        "version",
+        "timestamp",
+        "scalar-unit.time",
+        "scalar-unit.frequency",
+        "scalar-unit.bitrate",
+        "scalar",
+    )
 )
 SIZE = re.compile(r"[0-9]+(\.[0-9]+)? [A-Za-z]+")
 """A size as the dashboard reads it: the number, one space, the unit."""

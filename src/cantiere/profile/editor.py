@@ -150,7 +150,14 @@ class _Editor:
             return {"type": "array", "minItems": 2, "maxItems": 2}
         if base.startswith("scalar-unit."):
             return {"type": "string", "pattern": _scalar_pattern(base)}
-        plain_type = {"string": "string", "integer": "integer", "float": "number", "boolean": "boolean", "timestamp": "string"}.get(base)
+        plain_type = {
+            "string": "string",
+            "integer": "integer",
+            "float": "number",
+            "boolean": "boolean",
+            "timestamp": "string",
+            "scalar": "string",
+        }.get(base)
         if plain_type is None:
             return {}
         return {"type": plain_type, **_constraints(one)}

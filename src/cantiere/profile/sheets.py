@@ -141,7 +141,7 @@ class Catalogue:
             return {name: self.sample(one, depth + 1) for name, one in inner.items() if _needed(one)}
         if schema.base == "string":
             return next((word for word in TEXTS if not any(one.broken(word) for one in schema.constraints)), TEXTS[0])
-        return SAMPLES.get(schema.base, TEXTS[0])
+        return f"1 {schema.scale.canonical}" if schema.scale is not None else SAMPLES.get(schema.base, TEXTS[0])
 
     def target(self, one: Requirement) -> Type | None:
         """The first type whose nodes could fulfil a requirement; the one that it names where that does."""

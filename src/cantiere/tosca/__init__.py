@@ -12,10 +12,10 @@
     Which keywords a construct may have.
 ``registry``, ``schema``
     Types with everything that they inherit, and the schemas of their properties.
-``pattern``, ``scalars``, ``constraints``, ``values``
+``pattern``, ``jsonrules``, ``scalars``, ``units``, ``constraints``, ``values``
     From text to typed values.
-``functions``
-    Intrinsic functions.
+``functions``, ``late``, ``computing``, ``operators``
+    Intrinsic functions: what only the running facility knows, and those of TOSCA 2.0 that compute.
 ``topology``, ``requirements``, ``filters``
     Node templates, and who fulfils whose requirements.
 ``members``, ``lifecycle``

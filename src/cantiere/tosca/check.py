@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cantiere.model import Expression
 from cantiere.tosca import grammar
 from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.functions import Scope
@@ -35,13 +36,15 @@ class Checker:
         self.registry = definitions.registry
         self.grammar = Grammar(problems)
         self.assigned: dict[Template, dict[str, dict[str, Any]]] = {}
+        self.late: dict[str, Expression] = {}
+        self.expected: dict[Template, dict[str, Expression]] = {}
         self.lifecycle = Lifecycle(self.registry, problems)
         self.workflows = False
 
     def types(self) -> None:
         """Check every type that TOSCA itself does not define."""
         for type_ in self.registry.own():
-            allowed = grammar.TYPES.get(type_.section)
+            allowed = grammar.SCALAR_TYPE if type_.counts else grammar.TYPES.get(type_.section)
             if allowed is not None:
                 self.grammar.keywords(type_.body, allowed, grammar.TYPE_SECTIONS[type_.section], type_.path)
             for key in ("properties", "attributes"):
@@ -96,9 +99,13 @@ class Checker:
         scope = Scope(template)
         self.grammar.mapping(template.body, "properties", template.path)
         what = f"A {template.type.name}"
+        late = self.values.functions.late
+        late.places.clear()
         values = self.values.assign(
             template.properties, self.definitions.properties(template.type), scope, f"{template.path}.properties", template, what
         )
+        if late.places:
+            self.expected[template] = late.expressions(f"{template.path}.properties.")
         attributes = self.grammar.mapping(template.body, "attributes", template.path)
         known = {**self.definitions.properties(template.type), **self.definitions.properties(template.type, "attributes")}
         for key, element in attributes.items() if attributes else ():
@@ -147,6 +154,7 @@ class Checker:
     def outputs(self, body: Map) -> dict[str, Any]:
         """Output name to its value, None where only the running facility knows it."""
         found: dict[str, Any] = {}
+        self.values.functions.late.places.clear()
         for name, entry, path in self.grammar.maps(body, "outputs", SECTION, "output"):
             self.grammar.keywords(entry, grammar.OUTPUT, "output", path)
             element = entry.get("value")
@@ -163,6 +171,8 @@ class Checker:
                     "output.absent", message, "Give that a value or a default, or remove the output.", element, f"{path}.value"
                 )
             found[name.text] = None if isinstance(value, Void) else value
+            found_late = self.values.functions.late.expressions(f"{path}.value")
+            self.late |= {name.text + rest: expression for rest, expression in found_late.items()}
         return found
 
 

@@ -129,7 +129,7 @@ def _translated(path: Path, compiler: _Compiler, theirs: Loaded, problems: Probl
     if about.workflows:
         message = "Workflows of the template act on its own nodes; they are not carried over to ours."
         problems.note("dialect.workflows", message, "Write them in a template of cantiere's types.", compiler.root.entries[SECTION])
-    facility = replace(ours.facility, name=about.name, description=about.description, outputs=about.outputs)
+    facility = replace(ours.facility, name=about.name, description=about.description, outputs=about.outputs, late=about.late)
     return Loaded(facility, *_told(problems), translation.became, compiler.late(about.outputs, translation.became))
 
 
@@ -163,7 +163,7 @@ class _Compiler:
         self.values.functions = functions = Functions(self.inputs, self.topology, self.definitions, self.values, problems)
         self.topology.matcher = self.requirements = Requirements(self.topology, self.definitions, self.values, problems)
         self.checker = Checker(self.definitions, self.values, self.topology, problems)
-        functions.lifecycle = self.checker.lifecycle
+        functions.late.lifecycle = self.checker.lifecycle
 
     def compile(self, given: Mapping[str, Any], inputs_file: Path | None, workflow: str = "") -> Loaded:
         """The facility, or every problem; ``workflow`` is the one that is to be run."""
@@ -194,7 +194,7 @@ class _Compiler:
             raise TemplateError(problems, self._warned())
         nodes = tuple(self._node(template, properties[template]) for template in ordered)
         self.ordered = ordered
-        return Loaded(Facility(name, description, nodes, outputs, workflows), *_told(self.problems))
+        return Loaded(Facility(name, description, nodes, outputs, workflows, self.checker.late), *_told(self.problems))
 
     def _warned(self) -> tuple[Problem, ...]:
         return tuple(self.problems.shown(self.problems.warnings))
@@ -235,7 +235,15 @@ class _Compiler:
         links = self.topology.links(template)
         requirements = {name: tuple(link.target.name for link in found) for name, found in links.items()}
         filters = self.requirements.outside.get(template, {})
-        return Node(template.name, template.type.name, properties, requirements, locate(template.mark), filters)
+        return Node(
+            template.name,
+            template.type.name,
+            properties,
+            requirements,
+            locate(template.mark),
+            filters,
+            self.checker.expected.get(template, {}),
+        )
 
     def _about(self) -> tuple[str, str]:
         """The template's name and description."""

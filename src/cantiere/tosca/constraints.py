@@ -24,6 +24,7 @@ ORDERED = frozenset(
         "scalar-unit.time",
         "scalar-unit.frequency",
         "scalar-unit.bitrate",
+        "scalar",
         "string",
     )
 )
@@ -35,6 +36,8 @@ _COMPARISONS = {
     "less_or_equal": "at most",
 }
 _LENGTHS = {"length": "exactly", "min_length": "at least", "max_length": "at most"}
+_TOLD = frozenset((*_LENGTHS, "schema"))
+"""Clauses that say themselves what is wrong with a value."""
 OPERATORS = ("equal", *_COMPARISONS, "in_range", "valid_values", *_LENGTHS, "pattern", "schema")
 
 Read = Callable[[Element, "Schema", str], Any]
@@ -83,6 +86,9 @@ class Constraint:
             return "" if good else f"must have {_LENGTHS[operator]} {self.shown} {unit}, not {size}"
         if operator == "pattern":
             return "" if operand.matches(value) else f"must match {self.shown}"
+        if operator == "schema":
+            refused = operand.refuses(value)
+            return f"must match its JSON schema: {refused}" if refused else ""
         if operator == "in_range" and self.base == "range":
             low, high = value[0], None if value[1] == "UNBOUNDED" else value[1]
             good = (operand[0] is None or low >= operand[0]) and (operand[1] is None or (high is not None and high <= operand[1]))
@@ -205,10 +211,6 @@ class Constraints:
             remedy = self.problems.suggest(operator, OPERATORS, f"Use one of: {', '.join(OPERATORS)}.")
             self.problems.error("constraint.unknown", f"There is no constraint {quote(operator)}.", remedy, name, path)
             return None
-        if operator == "schema":
-            message = "The constraint 'schema' is not supported."
-            self.problems.error("constraint.schema", message, "Define a data type in place of it.", name, path)
-            return None
         if base == "any":
             return None
         if not self._fits(operator, base):
@@ -223,6 +225,8 @@ class Constraints:
             return base in SIZED
         if operator == "pattern":
             return base == "string"
+        if operator == "schema":
+            return base in SIZED
         if operator in _COMPARISONS:
             return base in ORDERED
         return operator != "in_range" or base in ORDERED or base == "range"
@@ -241,6 +245,8 @@ class Constraints:
                 value = Pattern(operand.text, self.work)
             except PatternError as error:
                 raise _Wrong(operand, f"The pattern cannot be used: {error}.", "Write a simpler regular expression.") from None
+        elif operator == "schema":
+            value = self._rules(operand)
         elif operator == "in_range":
             value = self._range(operand, schema, path)
         elif operator == "valid_values":
@@ -251,6 +257,17 @@ class Constraints:
         else:
             value = comparable(base, self.operand(operand, schema, path))
         return None if value is None else Constraint(operator, value, text, base)
+
+    def _rules(self, operand: Element) -> Any:
+        """A JSON schema."""
+        from cantiere.tosca.jsonrules import Rules, RulesError  # few templates have one, and the validator takes long to import
+
+        if not isinstance(operand, Scalar) or not isinstance(operand.value, str):
+            raise _Wrong(operand, f"A schema is a string that holds a JSON schema, not {kind(operand)}.", "Write it in single quotes.")
+        try:
+            return Rules(operand.text, self.work)
+        except RulesError as error:
+            raise _Wrong(operand, f"The schema {error}.", "Correct it, or define a data type in place of it.") from None
 
     def _range(self, operand: Element, schema: Schema, path: str) -> tuple[Any, Any] | None:
         if not isinstance(operand, Seq) or len(operand.items) != 2:
@@ -285,10 +302,11 @@ class Constraints:
             try:
                 broken = constraint.broken(value)
             except WorkError as error:
-                self.problems.error("constraint.work", f"A pattern cannot be checked: {error}.", "Use shorter texts.", element, path)
+                message = f"A {constraint.operator} cannot be checked: {error}."
+                self.problems.error("constraint.work", message, "Use shorter texts.", element, path)
                 return False
             if broken and not self.problems.tolerates("constraint", f"{what} {broken}", element, path, value):
                 good = False
-                message = f"{what} {broken}" + (f", not {quote(shown(element))}." if constraint.operator not in _LENGTHS else ".")
+                message = f"{what} {broken}" + (f", not {quote(shown(element))}." if constraint.operator not in _TOLD else ".")
                 self.problems.error("property.constraint", message, "Write a value that fulfils the constraint.", element, path)
         return good

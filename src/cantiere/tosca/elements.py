@@ -39,6 +39,12 @@ class Scalar:
         self.text, self.value, self.mark = text, value, mark
 
 
+class Call(Scalar):
+    """The name of a function of TOSCA 2.0 where it is called."""
+
+    __slots__ = ()
+
+
 class Map:
     """A mapping: its entries in the order written, and the scalars that are its keys."""
 

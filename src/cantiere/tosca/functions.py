@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
-from cantiere.tosca.lifecycle import Lifecycle
+from cantiere.tosca.computing import Computing
+from cantiere.tosca.elements import Call, Element, Map, Scalar, Seq, kind
+from cantiere.tosca.late import Late
+from cantiere.tosca.operators import OPERATORS
 from cantiere.tosca.problems import Place, Problems, quote
 from cantiere.tosca.schema import Definitions, Schema
 from cantiere.tosca.topology import Template, Topology
@@ -40,13 +42,13 @@ class Functions:
         What there is to refer to, and where errors go.
     """
 
-    lifecycle: Lifecycle
-
     def __init__(
         self, inputs: dict[str, Element | Void], topology: Topology, definitions: Definitions, values: Values, problems: Problems
     ) -> None:
         self.inputs, self.topology, self.definitions = inputs, topology, definitions
         self.values, self.problems = values, problems
+        self.computing = Computing(self)
+        self.late = Late(self)
         self.cycles: set[frozenset[tuple[int, int]]] = set()
 
     def wrong(self, code: str, at: Place, message: str, remedy: str, path: str) -> Void:
@@ -54,7 +56,7 @@ class Functions:
         self.problems.error(f"function.{code}", message, remedy, at, path)
         return Void.INVALID
 
-    def follow(self, element: Element, scope: Scope | None, path: str, trail: Trail) -> Found:
+    def follow(self, element: Element, scope: Scope | None, path: str, trail: Trail, schema: Schema | None = None) -> Found:
         """Follow calls until there is an element that is none.
 
         Parameters
@@ -67,6 +69,8 @@ class Functions:
             The path of the value that is asked for.
         trail:
             The calls that led here; one that comes again is a cycle.
+        schema:
+            What the value has to be, where that is known.
         """
         while scope is not None and (name := call(element)) is not None and isinstance(element, Map):
             self.values.spend(CALL)
@@ -82,8 +86,13 @@ class Functions:
                 return self.wrong("depth", element, message, "Refer to the value itself.", path), scope, trail
             trail = (*trail, here)
             argument = element.entries[name]
-            found, scope, trail = self._call(name, element, argument, scope, path, trail)
+            if name in OPERATORS:
+                found, scope = self.computing.result(name, element, argument, scope, path, trail, schema), None
+            else:
+                found, scope, trail = self._call(name, element, argument, scope, path, trail)
             if isinstance(found, Void):
+                if found is Void.UNKNOWN:
+                    self.late.ask(name, element, trail)
                 return found, scope, trail
             element = found
         return element, scope, trail
@@ -99,6 +108,8 @@ class Functions:
                     scope,
                     trail,
                 )
+            if name == "concat" and isinstance(element.keys[name], Call) and isinstance(self._first(arguments, scope, path, trail), Seq):
+                return self.computing.lists(element, arguments, scope, path, trail), None, trail
             if name == "concat":
                 return self._concat(element, arguments, scope, path, trail), None, trail
             return self._token(element, arguments, scope, path, trail), None, trail
@@ -109,16 +120,21 @@ class Functions:
             words = [item for item in arguments if isinstance(item, Scalar)]
             if name == "get_property":
                 return self._property(words, scope, path, trail)
-            return self._attribute(words, scope, path), scope, trail
+            return self.late.attribute(element, words, scope, path), scope, trail
         if name == "join":
             return self._join(element, arguments, scope, path, trail), None, trail
+        if name == "$matches":
+            return self.computing.matches(element, argument, scope, path, trail), None, trail
         if name == "get_nodes_of_type":
             return self._of_type(element, arguments, path), None, trail
-        return self._late(name, element, arguments, scope, path), scope, trail
+        return self.late.other(name, element, arguments, scope, path), scope, trail
+
+    def _first(self, arguments: Sequence[Element], scope: Scope, path: str, trail: Trail) -> Element | Void:
+        return self.follow(arguments[0], scope, path, trail)[0] if arguments else Void.ABSENT
 
     def _join(self, element: Map, arguments: Sequence[Element], scope: Scope, path: str, trail: Trail) -> Element | Void:
         """The texts of a list, with another text between them."""
-        listing = self.follow(arguments[0], scope, path, trail)[0] if arguments else Void.ABSENT
+        listing = self._first(arguments, scope, path, trail)
         if isinstance(listing, Void) and listing is not Void.ABSENT:
             return listing
         if not isinstance(listing, Seq) or len(arguments) > 2:
@@ -147,22 +163,6 @@ class Functions:
             if template.type is not None and template.type.derives(wanted):
                 found.items.append(Scalar(template.name, template.name, element.mark))
         return found
-
-    def _late(self, name: str, element: Map, arguments: Sequence[Element], scope: Scope, path: str) -> Void:
-        """get_artifact and get_operation_output: what only the running facility knows, of something that has to exist."""
-        words = [item for item in arguments if isinstance(item, Scalar) and item.value is not None]
-        least, shape = (4, "node, interface, operation, output") if name == "get_operation_output" else (2, "node, artifact")
-        if len(words) != len(arguments) or len(words) < least:
-            return self.wrong("arguments", element, f"{name} has {least} words.", f"Write '{name}: [{shape}]'.", path)
-        node = self._template(words[0], scope, path)
-        if node is None or node.type is None:
-            return Void.INVALID
-        if name == "get_operation_output":
-            return Void.UNKNOWN if self.lifecycle.operation(node, words[1].text, words[2].text, words[2], path) else Void.INVALID
-        if self.lifecycle.artifact(node, words[1].text):
-            return Void.UNKNOWN
-        message = f"{quote(node.name)} has no artifact {quote(words[1].text)}."
-        return self.wrong("artifact", words[1], message, "Add it under 'artifacts:'.", path)
 
     def _input(self, element: Map, arguments: Sequence[Element], path: str, trail: Trail) -> Found:
         name = arguments[0] if arguments else element
@@ -205,7 +205,7 @@ class Functions:
             found = inner
         return found, scope, trail
 
-    def _template(self, word: Scalar, scope: Scope, path: str) -> Template | None:
+    def template(self, word: Scalar, scope: Scope, path: str) -> Template | None:
         """The node template that the first argument means; what it cannot mean is recorded."""
         if word.text == "SELF" and scope.template is not None:
             return scope.template
@@ -220,10 +220,10 @@ class Functions:
             self.wrong("node", word, f"There is no node template {quote(word.text)}.", remedy, path)
         return found
 
-    def _nodes(self, word: Scalar, scope: Scope, path: str) -> list[Template]:
+    def nodes(self, word: Scalar, scope: Scope, path: str) -> list[Template]:
         """Where to look: one node template, or for HOST all below which this one stands, nearest first."""
         if word.text != "HOST" or scope.template is None:
-            found = self._template(word, scope, path)
+            found = self.template(word, scope, path)
             return [found] if found else []
         hosts: list[Template] = []
         at: Template | None = scope.template
@@ -235,7 +235,7 @@ class Functions:
         return hosts
 
     def _property(self, words: list[Scalar], scope: Scope, path: str, trail: Trail) -> Found:
-        nodes = self._nodes(words[0], scope, path)
+        nodes = self.nodes(words[0], scope, path)
         if not nodes or any(node.type is None for node in nodes):
             return Void.INVALID, scope, trail
         for node in nodes:
@@ -284,41 +284,6 @@ class Functions:
         if capability is not None:
             holders.append((node.capability(name), capability.properties, node, rest))
         return holders
-
-    def _attribute(self, words: list[Scalar], scope: Scope, path: str) -> Void:
-        nodes = self._nodes(words[0], scope, path)
-        if not nodes or any(node.type is None for node in nodes):
-            return Void.INVALID
-        known: list[str] = []
-        for node in nodes:
-            assert node.type is not None
-            names = [*self.definitions.properties(node.type, "attributes"), *self.definitions.properties(node.type)]
-            if words[1].text in names:
-                return Void.UNKNOWN
-            known += names
-            if len(words) > 2 and self._remote(node, words[1].text, words[2].text):
-                return Void.UNKNOWN
-        remedy = self.problems.suggest(words[1].text, known, "Name an attribute of its type.")
-        message = f"{quote(nodes[0].name)} has no attribute {quote('.'.join(word.text for word in words[1:]))}."
-        return self.wrong("attribute", words[1], message, remedy, path)
-
-    def _remote(self, node: Template, name: str, attribute: str) -> bool:
-        """Whether an attribute is one of a capability of the node, or of what fulfils its requirement."""
-        assert node.type is not None
-        reached = [(node, name)]
-        if name in self.definitions.requirements(node.type):
-            links = self.topology.links(node).get(name, [])
-            reached += [(link.target, link.capability) for link in links]
-            for link in links:
-                if link.target.type and attribute in self.definitions.properties(link.target.type, "attributes"):
-                    return True
-        for owner, capability in reached:
-            found = self.definitions.capabilities(owner.type).get(capability) if owner.type else None
-            if found and (
-                attribute in found.properties or (found.type and attribute in self.definitions.properties(found.type, "attributes"))
-            ):
-                return True
-        return False
 
     def _text(self, element: Element, scope: Scope, path: str, trail: Trail) -> str | Void:
         """An argument of concat or token as a text."""

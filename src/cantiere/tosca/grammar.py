@@ -114,6 +114,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "group_types": (*_TYPE, "properties", "attributes", "members", "requirements", "capabilities", "interfaces"),
     "policy_types": (*_TYPE, "properties", "targets", "triggers"),
 }
+SCALAR_TYPE = (*TYPES["data_types"], "data_type", "units", "canonical_unit", "prefixes")
 CAPABILITY_DEFINITION = ("type", "description", "properties", "attributes", "valid_source_types", "occurrences")
 REQUIREMENT_DEFINITION = ("capability", "node", "relationship", "node_filter", "occurrences", "description", "metadata")
 IMPORT = ("file", "url", "profile", "repository", "namespace", "namespace_uri", "namespace_prefix", "description", "metadata")

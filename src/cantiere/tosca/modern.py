@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cantiere.tosca import grammar
-from cantiere.tosca.elements import Element, Map, Scalar, Seq
+from cantiere.tosca.elements import Call, Element, Map, Scalar, Seq
+from cantiere.tosca.operators import OPERATORS
 from cantiere.tosca.problems import Problems, listed, quote
 from cantiere.tosca.values import FUNCTIONS
 
@@ -26,6 +27,7 @@ _TYPE_KEYWORDS = {
     "valid_target_node_types": "valid_target_types",
     "valid_capability_types": "valid_target_types",
 }
+_COMPUTING = (*OPERATORS, "$matches")
 _STEPS = frozenset(("CAPABILITY", "RELATIONSHIP", "TARGET", "NODE"))
 
 
@@ -80,6 +82,10 @@ class _Rewriter:
     def file(self, root: Map) -> None:
         """The whole file."""
         rename(root, {"service_template": "topology_template"})
+        if "functions" in root.entries:
+            what = "Functions that a template defines itself are not carried out."
+            self.wrong(root.keys["functions"], what, f"Use those of TOSCA: {', '.join(f'${name}' for name in FUNCTIONS)} and more.")
+            del root.entries["functions"], root.keys["functions"]
         for section in grammar.TYPE_SECTIONS:
             for body in _maps(root, section):
                 self.type(body)
@@ -205,13 +211,19 @@ class _Rewriter:
                 element.text = element.value = element.text[1:]
 
     def _call(self, element: Map) -> None:
-        names = {name: name[1:] for name in element.entries if name.startswith("$")}
+        for name in element.entries:
+            if name in _COMPUTING:
+                element.keys[name] = Call(name, name, element.keys[name].mark)
+        names = {name: name[1:] for name in element.entries if name.startswith("$") and name not in _COMPUTING}
         rename(element, names)
         for name, plain in names.items():
             if plain not in element.entries:
                 continue
+            if name == "$concat":
+                element.keys[plain] = Call(plain, plain, element.keys[plain].mark)
             if not name.startswith("$$") and plain not in FUNCTIONS:
-                remedy = self.problems.suggest(plain, FUNCTIONS, f"Use one of: {', '.join('$' + known for known in FUNCTIONS)}.")
+                known = [*(f"${function}" for function in FUNCTIONS), *_COMPUTING]
+                remedy = self.problems.suggest(name, known, f"Use one of: {', '.join(known)}.")
                 self.problems.error("function.unknown", f"There is no function {quote(name)} here.", remedy, element.keys[plain])
             arguments = element.entries[plain]
             if plain in ("get_property", "get_attribute") and isinstance(arguments, Seq):

@@ -40,6 +40,8 @@ PRIMITIVES = frozenset(
         "scalar-unit.bitrate",
     )
 )
+SCALAR = "scalar"
+"""What data types with units of their own derive from (TOSCA 2.0)."""
 
 
 @dataclass(eq=False, slots=True)
@@ -71,6 +73,12 @@ class Type:
     def path(self) -> str:
         """Where the type stands in its document."""
         return f"{self.section}.{self.name}"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a data type that defines units."""
+        parent = self.body.entries.get("derived_from")
+        return self.section == "data_types" and isinstance(parent, Scalar) and parent.text == SCALAR
 
     def chain(self) -> tuple[Type, ...]:
         """The type itself, then what it derives from."""
@@ -109,7 +117,7 @@ class Registry:
                     message = f"The {what} {quote(name.text)} is already defined by {where}."
                     self.problems.error("type.duplicate", message, "Give one of them another name.", name, path)
                     continue
-                if section == "data_types" and name.text in PRIMITIVES:
+                if section == "data_types" and (name.text in PRIMITIVES or name.text == SCALAR):
                     self.problems.error("type.duplicate", f"{quote(name.text)} is a type of TOSCA itself.", "Rename it.", name, path)
                     continue
                 known[name.text] = Type(section, name.text, name.mark, body, normative)
@@ -130,7 +138,7 @@ class Registry:
         if "derived_from" not in type_.body.entries:
             return None
         written = self.grammar.text(type_.body, "derived_from", type_.path)
-        if written is None or (type_.section == "data_types" and written.text in PRIMITIVES):
+        if written is None or type_.counts or (type_.section == "data_types" and written.text in PRIMITIVES):
             return None
         found = self.find(type_.section, written.text)
         if found is None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
 
 _UNITS: dict[str, dict[str, tuple[int, int]]] = {
     "scalar-unit.size": {
@@ -44,8 +47,11 @@ _UNITS: dict[str, dict[str, tuple[int, int]]] = {
     },
 }
 EXAMPLES = {"scalar-unit.size": "4 GiB", "scalar-unit.time": "10 m", "scalar-unit.frequency": "2.4 GHz", "scalar-unit.bitrate": "1 Gbps"}
+CANONICAL = {"scalar-unit.size": "B", "scalar-unit.time": "s", "scalar-unit.frequency": "Hz", "scalar-unit.bitrate": "bps"}
+"""The unit of the plain numbers that values have."""
 _FOLDED = {name: {unit.lower(): value for unit, value in table.items()} for name, table in _UNITS.items() if name != "scalar-unit.bitrate"}
 _SCALAR = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,30}))?\s*([A-Za-z]{1,5})")
+_NUMBER = re.compile(r"([-+]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,2})?)\s*([^\s0-9]\S{0,63})")
 _VERSION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})(?:\.([0-9]{1,18})(?:\.([A-Za-z0-9]{1,64})(?:-([0-9]{1,18}))?)?)?")
 _TIME = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)(?:(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(?:\.(\d{0,6})\d*)?(?:[ \t]*(?:(Z)|([-+])(\d\d?)(?::?(\d\d))?))?)?",
@@ -83,6 +89,36 @@ def scalar(name: str, text: str) -> int | float | None:
     numerator: int = int(whole + fraction) * factor[0]
     denominator: int = 10 ** len(fraction) * factor[1]
     return numerator // denominator if name == "scalar-unit.size" else numerator / denominator
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How a scalar type of TOSCA 2.0 counts.
+
+    Parameters
+    ----------
+    units:
+        Every unit, with its prefix, to what it multiplies.
+    canonical:
+        The unit that values are kept in; it multiplies by 1.
+    whole:
+        Whether its numbers are integers.
+    """
+
+    units: Mapping[str, Fraction]
+    canonical: str
+    whole: bool
+
+    def read(self, text: str) -> int | float | None:
+        """A value as a number of the canonical unit; None where it is not such a scalar."""
+        found = _NUMBER.fullmatch(text.strip())
+        factor = self.units.get(found[2]) if found else None
+        if found is None or factor is None:
+            return None
+        number = Fraction(found[1]) * factor
+        if self.whole:
+            return number.numerator if number.denominator == 1 and found[1].lstrip("+-").isdecimal() else None
+        return float(number)
 
 
 def version(text: str) -> tuple[int, int, int, int, str, int] | None:

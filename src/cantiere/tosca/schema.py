@@ -9,7 +9,9 @@ from cantiere.tosca.constraints import Constraint, Constraints
 from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.grammar import empty
 from cantiere.tosca.problems import Mark, Problems, quote
-from cantiere.tosca.registry import PRIMITIVES, Registry, Type
+from cantiere.tosca.registry import PRIMITIVES, SCALAR, Registry, Type
+from cantiere.tosca.scalars import Scale
+from cantiere.tosca.units import Units
 
 MAX_NESTING = 16
 _STATUS = ("supported", "unsupported", "experimental", "deprecated")
@@ -22,7 +24,8 @@ class Schema:
     Parameters
     ----------
     base:
-        ``string``, ``integer``, ``list`` …; ``complex`` for a data type with properties; ``any`` where the type is unknown.
+        ``string``, ``integer``, ``list`` …; ``scalar`` for numbers with units of a data type's own; ``complex`` for a data type with
+        properties; ``any`` where the type is unknown.
     data:
         The data type, where one is named.
     entry, key:
@@ -39,6 +42,8 @@ class Schema:
         Whether its metadata say that the value is secret.
     mark:
         Where the type is named.
+    scale:
+        How a scalar of TOSCA 2.0 counts.
     """
 
     base: str
@@ -51,6 +56,7 @@ class Schema:
     required: bool = True
     default: Element | None = None
     secret: bool = False
+    scale: Scale | None = None
 
     @property
     def title(self) -> str:
@@ -88,6 +94,7 @@ class Definitions:
     def __init__(self, registry: Registry, problems: Problems, constraints: Constraints) -> None:
         self.registry, self.problems, self.constraints = registry, problems, constraints
         self.grammar = registry.grammar
+        self.units = Units(registry.grammar)
         self._properties: dict[tuple[Type, str], dict[str, Schema]] = {}
         self._capabilities: dict[Type, dict[str, Capability]] = {}
         self._requirements: dict[Type, dict[str, Requirement]] = {}
@@ -161,6 +168,9 @@ class Definitions:
         derived = type_.body.get("derived_from")
         if inherited is None and isinstance(derived, Scalar) and derived.text in PRIMITIVES:
             inherited = Schema(derived.text, derived.mark)
+        elif type_.counts:
+            scale = self.units.scale(type_)
+            inherited = Schema("any", type_.mark) if scale is None else Schema(SCALAR, type_.mark, scale=scale)
         if inherited is None or (inherited.base == "complex" and "type" not in type_.body.entries):
             result = Schema("complex", type_.mark, type_, constraints=inherited.constraints if inherited else ())
             if type_.body.get("constraints") is not None and not type_.normative:

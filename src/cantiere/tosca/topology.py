@@ -7,13 +7,23 @@ from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 from cantiere.tosca import grammar
-from cantiere.tosca.elements import Element, Map, Scalar, Seq
+from cantiere.tosca.elements import Element, Map, Scalar
 from cantiere.tosca.grammar import Grammar
-from cantiere.tosca.problems import Mark, Problems, TooManyError, quote
+from cantiere.tosca.problems import Mark, Problems, TooManyError, listed, quote
 from cantiere.tosca.registry import Registry, Type
 
 MAX_TEMPLATES = 5000
 HOSTED_ON = "tosca.relationships.HostedOn"
+_SELECTED = "taken from what exists, and cantiere knows of no nodes but those of the template"
+_SUBSTITUTED = "replaced by another template, and cantiere compiles one alone"
+_CREATED = "Remove the directive, so that the node is created; the site says which machines and clusters exist."
+_WRITTEN = "Remove the directive, and write the nodes of the other template here."
+_DIRECTIVES = {
+    "select": (_SELECTED, _CREATED),
+    "selectable": (_SELECTED, _CREATED),
+    "substitute": (_SUBSTITUTED, _WRITTEN),
+    "substitutable": (_SUBSTITUTED, _WRITTEN),
+}
 
 
 @dataclass(eq=False, slots=True)
@@ -114,12 +124,7 @@ class Topology:
             if "type" not in body.entries:
                 self.problems.error("node.untyped", f"{quote(name.text)} has no type.", "Add 'type:' with a node type.", name, path)
             type_ = self.registry.reference("node_types", body, "type", path)
-            for keyword in ("directives", "node_filter"):
-                if keyword in body.entries and not _creates(body.entries[keyword]):
-                    message = f"{quote(keyword)} of a node template is not supported."
-                    self.problems.error(
-                        "node.unsupported", message, "Remove it, or write the node out.", body.keys[keyword], f"{path}.{keyword}"
-                    )
+            self._directives(name, body, grammar_, path)
             if len(self.templates) >= MAX_TEMPLATES * self.share:
                 message = f"There are more than {len(self.templates)} node templates."
                 self.problems.error("node.many", message, "Write a smaller template.", name, path)
@@ -131,6 +136,25 @@ class Topology:
             if "type" not in body.entries:
                 self.problems.error("node.untyped", f"{quote(name.text)} has no type.", "Add 'type:'.", name, path)
             self.relationships[name.text] = self.registry.reference("relationship_types", body, "type", path)
+
+    def _directives(self, name: Scalar, body: Map, grammar_: Grammar, path: str) -> None:
+        """Record what a node template asks for beside being created."""
+        filtered = "node_filter" in body.entries
+        sequence = grammar_.sequence(body, "directives", path)
+        for item in sequence.items if sequence else ():
+            word = item.text if isinstance(item, Scalar) else ""
+            where = f"{path}.directives"
+            if word in _DIRECTIVES:
+                what, remedy = _DIRECTIVES[word]
+                filtered = False
+                self.problems.error("node.unsupported", f"{quote(name.text)} is to be {what}.", remedy, item, where)
+            elif word != "create":
+                known = ("create", *_DIRECTIVES)
+                remedy = self.problems.suggest(word, known, f"Use one of: {listed(known)}.")
+                self.problems.error("node.directive", f"There is no directive {quote(word)}.", remedy, item, where)
+        if filtered:
+            message = "A node template that is created has no node filter."
+            self.problems.error("node.unsupported", message, "Put it on a requirement.", body.keys["node_filter"], f"{path}.node_filter")
 
     def _copied(self, body: Map, others: Element, path: str) -> Map:
         """A node template with the keywords of the one that it copies, where it does not write them itself."""
@@ -206,8 +230,3 @@ class Topology:
         link = next(link for links in self.links(cycle[0]).values() for link in links if link.target is (cycle[1:] or cycle)[0])
         message = f"Node templates require each other: {names}."
         self.problems.error("requirement.cycle", message, "Remove one of these requirements.", link.mark, link.path)
-
-
-def _creates(directives: Element) -> bool:
-    """Whether directives ask for nothing but what is done anyhow."""
-    return isinstance(directives, Seq) and all(isinstance(item, Scalar) and item.text == "create" for item in directives.items)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cantiere.indigo.dialect import YES_NO
 from cantiere.tosca import scalars
-from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
+from cantiere.tosca.elements import Call, Element, Map, Scalar, Seq, kind
 from cantiere.tosca.grammar import empty, join
 from cantiere.tosca.problems import Place, Problems, TooManyError, listed, quote
 
@@ -29,6 +29,7 @@ FUNCTIONS = (
     "get_nodes_of_type",
     "get_artifact",
 )
+_PLAIN = frozenset(FUNCTIONS)
 
 
 class Void(Enum):
@@ -43,7 +44,9 @@ def call(element: Element) -> str | None:
     """The function that an element calls, if it does."""
     if isinstance(element, Map) and len(element.entries) == 1:
         name = next(iter(element.entries))
-        return name if name in FUNCTIONS else None
+        if name in _PLAIN:
+            return name
+        return name if name[:1] == "$" and isinstance(element.keys[name], Call) else None
     return None
 
 
@@ -128,9 +131,9 @@ class Values:
         """
         self.spend()
         if scope is not None and self._calls(element, schema):
-            found, scope, trail = self.functions.follow(element, scope, path, trail)
+            found, scope, trail = self.functions.follow(element, scope, path, trail, schema)
             if isinstance(found, Void):
-                return found
+                return self.functions.late.take(element, schema, path, trail) if found is Void.UNKNOWN else found
             element = found
         if depth >= MAX_DEPTH:
             return self.wrong(element, f"The value is nested more than {MAX_DEPTH} deep.", "Nest less.", path)
@@ -176,7 +179,7 @@ class Values:
             return value if type(value) is int else self._mismatch(element, schema, path, "a whole number")
         if base == "float":
             good = type(value) in (int, float) and value == value
-            return float(text) if good and type(value) is float else value if good else self._mismatch(element, schema, path, "a number")
+            return value if good else self._mismatch(element, schema, path, "a number")
         if base == "boolean":
             if text.lower() in YES_NO and self.problems.tolerates("boolean", quote(text), element):
                 return YES_NO[text.lower()]
@@ -186,6 +189,11 @@ class Values:
         if base == "timestamp":
             good = scalars.timestamp(text) is not None
             return text if good else self._mismatch(element, schema, path, "a time such as 2001-12-14T21:59:43Z")
+        if schema.scale is not None:
+            count = schema.scale.read(text) if isinstance(value, str) else None
+            names = listed(sorted(schema.scale.units, key=len), 9)
+            hint = f"a {'whole number' if schema.scale.whole else 'number'} with a unit ({names}), such as 5 {schema.scale.canonical}"
+            return self._mismatch(element, schema, path, hint) if count is None else count
         number = scalars.scalar(base, text) if isinstance(value, str) else None
         if number is None:
             hint = f"a number with a unit ({', '.join(scalars.units(base)[:9])}), such as {scalars.EXAMPLES[base]}"
@@ -322,7 +330,7 @@ class Values:
         if scope is not None and call(element) is not None:
             found, scope, trail = self.functions.follow(element, scope, path, trail)
             if isinstance(found, Void):
-                return found
+                return self.functions.late.take(element, None, path, trail) if found is Void.UNKNOWN else found
             element = found
         if depth >= MAX_DEPTH:
             return self.wrong(element, f"The value is nested more than {MAX_DEPTH} deep.", "Nest less.", path)
@@ -337,6 +345,6 @@ class Values:
     def _within(self, item: Element, scope: Scope | None, path: str, trail: Trail, depth: int) -> Any:
         return self._inner(self._any(item, scope, path, trail, depth + 1), item, path)
 
-    def untyped(self, element: Element, scope: Scope | None, path: str) -> Any:
+    def untyped(self, element: Element, scope: Scope | None, path: str, trail: Trail = (), depth: int = 0) -> Any:
         """The value of an element without a schema, such as an output's; it may be a :class:`Void`."""
-        return self._any(element, scope, path, (), 0)
+        return self._any(element, scope, path, trail, depth)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from cantiere.tosca import scalars
-from support.templates import Loader
+from support.templates import HEAD, Loader
 
 SHAPE = """\
 data_types:
@@ -37,6 +38,9 @@ GOOD: list[tuple[str, str, Any]] = [
     ("{type: integer}", "-3", -3),
     ("{type: float}", "3", 3),
     ("{type: float}", "3.5", 3.5),
+    ("{type: float}", ".inf", math.inf),
+    ("{type: float}", "-.INF", -math.inf),
+    ("{type: float}", "!!float 0x10", 16.0),
     ("{type: boolean}", "true", True),
     ("{type: version}", "1.10", "1.10"),
     ("{type: version}", "2.0.1.alpha-10", "2.0.1.alpha-10"),
@@ -166,7 +170,15 @@ def test_3_6_3_constraint(tosca: Loader, type_: str, clause: str, good: str, bad
         ("string", "pattern: '(a)\\1'", "constraint.value"),
         ("string", "pattern: 'a{100000}'", "constraint.value"),
         ("string", "valid_values: a", "constraint.value"),
-        ("string", "schema: '{}'", "constraint.schema"),
+        ("string", "schema: '<xs:schema/>'", "constraint.value"),
+        ("string", "schema: '{'", "constraint.value"),
+        ("string", "schema: '[]'", "constraint.value"),
+        ("string", "schema: {type: object}", "constraint.value"),
+        ("string", 'schema: \'{"type": "objekt"}\'', "constraint.value"),
+        ("string", 'schema: \'{"pattern": "(a)\\\\1"}\'', "constraint.value"),
+        ("string", 'schema: \'{"patternProperties": {"a": {}}}\'', "constraint.value"),
+        ("string", 'schema: \'{"$ref": "http://example.org/s.json"}\'', "constraint.value"),
+        ("integer", "schema: '{}'", "constraint.value"),
         ("scalar-unit.size", "greater_than: 4", "property.type"),
     ],
 )
@@ -189,3 +201,71 @@ def test_sizes_are_exact() -> None:
     assert scalars.scalar("scalar-unit.size", "1.000000000001 TB") == 1_000_000_000_001
     assert scalars.scalar("scalar-unit.size", "0.3 kB") == 300
     assert scalars.scalar("scalar-unit.size", "1" * 31 + " B") is None
+
+
+ODD = [
+    *(
+        ".inf",
+        "-.inf",
+        ".nan",
+        "+.Inf",
+        "1e9999",
+        "-1e9999",
+        "!!float .inf",
+        "!!float 0x10",
+        "!!int .inf",
+        "!!int 5",
+        "!!bool yes",
+        "!!null ~",
+    ),
+    *(
+        "9" * 64,
+        "9" * 65,
+        "-" + "9" * 5000,
+        "0x" + "f" * 64,
+        "0x" + "f" * 5000,
+        "!!float " + "9" * 64,
+        "9" * 64 + "e9999",
+        "0o",
+        "0x",
+        "-0",
+        "1.",
+    ),
+    *(
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-23:59",
+        "9999-12-31T23:59:59-99:99",
+        "0000-00-00",
+        "2001-02-30",
+        "!!timestamp 2001-01-01",
+    ),
+    *(
+        "9" * 30 + " TiB",
+        "9" * 31 + " B",
+        "1e400 B",
+        "٣",
+        "1٣",
+        r'"\0"',
+        r'"\U0010FFFF"',
+        "''",
+        "[1, .inf]",
+        "[.nan, .nan]",
+        "{.inf: .nan}",
+    ),
+]
+
+
+@pytest.mark.parametrize("written", ODD, ids=[word[:24] for word in ODD])
+def test_3_3_odd_scalars_are_values_or_errors(tosca: Loader, written: str) -> None:
+    types = [f"{{type: {name}}}" for name in ("string", "integer", "float", "boolean", "version", "timestamp", "range", "list", "map")]
+    types += [f"{{type: scalar-unit.{name}}}" for name in ("size", "time", "frequency", "bitrate")]
+    types += ["{type: list, entry_schema: {type: float}}", "{type: map, key_schema: {type: float}}"]
+    clauses = [f"{clause}: {written}" for clause in ("equal", "less_than", "in_range", "valid_values", "max_length", "pattern")]
+    types += [f"{{type: {name}, default: 1, constraints: [{{{clause}}}]}}" for name in ("float", "integer", "string") for clause in clauses]
+    kinds = "".join(f"      p{number}: {definition}\n" for number, definition in enumerate(types))
+    values = "".join(f"        p{number}: {written}\n" for number in range(len(types)))
+    node = f"node_types:\n  t.N:\n    derived_from: tosca.nodes.Root\n    properties:\n{kinds}"
+    problems = tosca.problems(f"{HEAD}{node}topology_template:\n  node_templates:\n    n:\n      type: t.N\n      properties:\n{values}")
+    assert problems and {problem.code for problem in problems} <= {
+        *("property.type", "property.constraint", "constraint.value", "document.tag", "document.character"),
+    }
