@@ -23,6 +23,8 @@ from cantiere.tosca.problems import Place, Problems, listed, quote
 
 TYPES = Path(__file__).resolve().parents[3] / "tosca" / "types"
 MAX_FILES = 64
+INTERFACE = "tosca.interfaces.Root"
+"""A normative type that tosca-parser does not have."""
 VERSION = "tosca_simple_yaml_1_3"
 MAX_CHAIN = 32
 ALLOW = "CANTIERE_IMPORTS"
@@ -88,6 +90,9 @@ def normative() -> Map:
     if path is not None and path.is_file():
         root = parse(path.read_bytes(), "tosca-parser/TOSCA_definition.yaml", problems, Budget())
         if isinstance(root, Map):
+            types = root.entries["interface_types"]
+            assert isinstance(types, Map)
+            types.keys[INTERFACE], types.entries[INTERFACE] = Scalar(INTERFACE, INTERFACE, types.mark), Map(types.mark)
             return root
     raise CantiereError(Problem("normative.missing", "The normative TOSCA types are not installed.", "Install the package tosca-parser."))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from cantiere import cli
 from cantiere.errors import CantiereError, PreflightError, Problem, TemplateError
 from cantiere.progress import Progress
+from cantiere.tosca.compile import load
 from cantiere.workflows import calls, run
 from cantiere.workflows.files import Files
 from cantiere.workflows.memory import Memory
@@ -116,6 +116,7 @@ def test_inlined_workflows_get_their_inputs(place: Place, called: Calls) -> None
     inner = flow("v", step("a", call), head="      inputs: {label: {type: string}, more: {type: string, default: x}}\n")
     outer = flow("w", step("a", "{inline: {workflow: v, inputs: {label: {get_input: top}}}}"), head="      inputs: {top: {type: string}}\n")
     done = made(place, inner + outer, inputs={"top": "abc"})
+    assert done.workspace.inputs == {}, "what up asks for has no inputs of workflows"
     done.run()
     assert [inputs["name"] for _, inputs in called.made] == ["abc-x"] and states(done) == {"a/a": "done", "a": "done"}
 
@@ -159,14 +160,17 @@ def test_a_link_out_of_the_folder_is_refused(place: Place) -> None:
 
 
 def test_scripts_of_an_archive(place: Place, tmp_path: Path) -> None:
-    archive = tmp_path / "books.csar"
-    with zipfile.ZipFile(archive, "w") as handle:
-        handle.writestr("books.yaml", place.write(flow("w", step("a", DUMP))).read_text(encoding="utf-8"))
-        handle.writestr("parts/dump.sh", "echo from the archive\n")
+    (place.folder / "parts" / "dump.sh").write_text("echo from the archive\n", encoding="utf-8")
+    archive = tmp_path / "kept" / "books.csar"
+    archive.parent.mkdir()
+    assert cli.main(["export", str(place.write(flow("w", step("a", DUMP)))), "--csar", str(archive)]) == 0
+    (archive.parent / "outside.sh").touch()
     files = Files(archive, tmp_path / "run")
+    operations = build(load(archive).facility, "w").operations()
+    assert [operation.file for operation in operations] == ["parts/dump.sh"] and list(files.check(operations)) == []
     found = files.path("parts/dump.sh")
     assert found is not None and found.read_text(encoding="utf-8") == "echo from the archive\n"
-    assert files.path("parts/lib.sh") is None, "beside the archive is not in it"
+    assert files.path("../outside.sh") is None, "beside the archive is not in it"
 
 
 def test_scripts_and_playbooks_run_for_real(place: Place) -> None:
