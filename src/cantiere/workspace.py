@@ -178,7 +178,9 @@ def open_site(
 
     engine = preferred(site.engine)
     told = loaded.warnings, (*loaded.notices, *catalogue.by_workflow(loaded.facility))
-    workspace = Workspace(site, loaded.facility, dict(inputs), engine, *told, tuple(replace), scale or {}, loaded.late)
+    flow = loaded.facility.workflows.get(workflow)
+    given = {name: value for name, value in inputs.items() if flow is None or name not in flow.inputs}
+    workspace = Workspace(site, loaded.facility, given, engine, *told, tuple(replace), scale or {}, loaded.late)
     if workspace.fleet:
         problems = [*problems, *workspace.fleet.check()]
     if problems:

@@ -23,15 +23,15 @@ from cantiere.tosca.problems import Place, Problems, listed, quote
 
 TYPES = Path(__file__).resolve().parents[3] / "tosca" / "types"
 MAX_FILES = 64
+INTERFACE = "tosca.interfaces.Root"
+"""A normative type that tosca-parser does not have."""
 VERSION = "tosca_simple_yaml_1_3"
 MAX_CHAIN = 32
 ALLOW = "CANTIERE_IMPORTS"
 """Environment variable with the beginnings of URLs that templates may import from, separated by spaces."""
 
 Fetch = Callable[[str], bytes]
-_OURS = re.compile(r"^  (cantiere\.nodes\.\w+):$", re.MULTILINE)
-"""Where a file of ours begins to define a node type."""
-
+_OURS = re.compile(r"^  (cantiere\.nodes\.\w+):$", re.MULTILINE)  # where a file of ours begins to define a node type
 _NAMING = frozenset(("file", "url", "profile"))
 
 
@@ -87,7 +87,8 @@ def normative() -> Map:
     problems = Problems()
     if path is not None and path.is_file():
         root = parse(path.read_bytes(), "tosca-parser/TOSCA_definition.yaml", problems, Budget())
-        if isinstance(root, Map):
+        if isinstance(root, Map) and isinstance(types := root.get("interface_types"), Map):
+            types.keys[INTERFACE], types.entries[INTERFACE] = Scalar(INTERFACE, INTERFACE, types.mark), Map(types.mark)
             return root
     raise CantiereError(Problem("normative.missing", "The normative TOSCA types are not installed.", "Install the package tosca-parser."))
 

@@ -89,6 +89,8 @@ def call(workspace: Workspace, operation: Operation, inputs: Mapping[str, Any], 
         environment = request(variables(workspace))
         if operation.timeout:
             environment["ANSIBLE_TASK_TIMEOUT"] = str(operation.timeout)
+        if workspace.cluster and not operation.host and workspace.cluster.kubeconfig.is_file():
+            environment["KUBECONFIG"] = str(workspace.cluster.kubeconfig)
         words = [*where, "-e", f"@{given}", str(path) if playbook else "playbooks/operation.yml"]
         return ansible(words, folder, environment, progress).stats
 

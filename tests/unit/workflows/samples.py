@@ -16,6 +16,7 @@ tosca_definitions_version: tosca_simple_yaml_1_3
 metadata: {template_name: books}
 interface_types:
   t.Keep:
+    derived_from: tosca.interfaces.Root
     inputs:
       folder: {type: string, default: {get_property: [SELF, folder]}}
     operations: {dump: {description: writes all}, check: {description: reads it back}, rest: {description: does nothing}}

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cantiere import cli
-from cantiere.errors import CantiereError, PreflightError, Problem, TemplateError
+from cantiere.errors import CantiereError, Location, PreflightError, Problem, TemplateError
+from cantiere.model import Facility, Node
 from cantiere.progress import Progress
+from cantiere.runner import Run
+from cantiere.tosca.compile import load
 from cantiere.workflows import calls, run
 from cantiere.workflows.files import Files
 from cantiere.workflows.memory import Memory
 from cantiere.workflows.model import Operation
 from cantiere.workflows.plan import build
-from cantiere.workflows.run import Flow
+from cantiere.workflows.run import Flow, _placed
 from cantiere.workspace import open_site
 from unit.workflows.samples import Place, flow, step
 
@@ -116,6 +119,7 @@ def test_inlined_workflows_get_their_inputs(place: Place, called: Calls) -> None
     inner = flow("v", step("a", call), head="      inputs: {label: {type: string}, more: {type: string, default: x}}\n")
     outer = flow("w", step("a", "{inline: {workflow: v, inputs: {label: {get_input: top}}}}"), head="      inputs: {top: {type: string}}\n")
     done = made(place, inner + outer, inputs={"top": "abc"})
+    assert done.workspace.inputs == {}, "what up asks for has no inputs of workflows"
     done.run()
     assert [inputs["name"] for _, inputs in called.made] == ["abc-x"] and states(done) == {"a/a": "done", "a": "done"}
 
@@ -159,14 +163,17 @@ def test_a_link_out_of_the_folder_is_refused(place: Place) -> None:
 
 
 def test_scripts_of_an_archive(place: Place, tmp_path: Path) -> None:
-    archive = tmp_path / "books.csar"
-    with zipfile.ZipFile(archive, "w") as handle:
-        handle.writestr("books.yaml", place.write(flow("w", step("a", DUMP))).read_text(encoding="utf-8"))
-        handle.writestr("parts/dump.sh", "echo from the archive\n")
+    (place.folder / "parts" / "dump.sh").write_text("echo from the archive\n", encoding="utf-8")
+    archive = tmp_path / "kept" / "books.csar"
+    archive.parent.mkdir()
+    assert cli.main(["export", str(place.write(flow("w", step("a", DUMP)))), "--csar", str(archive)]) == 0
+    (archive.parent / "outside.sh").touch()
     files = Files(archive, tmp_path / "run")
+    operations = build(load(archive).facility, "w").operations()
+    assert [operation.file for operation in operations] == ["parts/dump.sh"] and list(files.check(operations)) == []
     found = files.path("parts/dump.sh")
     assert found is not None and found.read_text(encoding="utf-8") == "echo from the archive\n"
-    assert files.path("parts/lib.sh") is None, "beside the archive is not in it"
+    assert files.path("../outside.sh") is None, "beside the archive is not in it"
 
 
 def test_scripts_and_playbooks_run_for_real(place: Place) -> None:
@@ -190,6 +197,37 @@ def test_scripts_and_playbooks_run_for_real(place: Place) -> None:
     (parts / "dump.sh").write_text("echo no room >&2\nexit 3\n", encoding="utf-8")
     with pytest.raises(CantiereError, match="the script ended with 3: no room"):
         calls.call(workspace, dump, {}, files, progress)
+
+
+def test_where_operations_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def node(name: str, **requirements: tuple[str, ...]) -> Node:
+        return Node(name, "t", {}, requirements, Location("a"))
+
+    facility = Facility("lab", "", (node("pool"), node("vm", host=("pool",)), node("app", host=("vm",)), node("hub")), {})
+    fleet = SimpleNamespace(machines=lambda: [SimpleNamespace(name=name, pool=name[:4]) for name in ("pool-1", "pool-2", "rest-1")])
+    kubeconfig = place.folder / "kubeconfig"
+    cluster = SimpleNamespace(kubeconfig=kubeconfig)
+    site = SimpleNamespace(name="lab", file=place.folder / "cantiere.yml", template=place.folder / "books.yaml")
+    workspace: Any = SimpleNamespace(facility=facility, fleet=fleet, cluster=cluster, site=site)
+    assert calls.machines(workspace, "app") == ("pool-1", "pool-2") and calls.machines(workspace, "vm.host") == ("pool-1", "pool-2")
+    assert calls.machines(workspace, "hub") == ()
+    refused = list(_placed(workspace, [Operation("hub", "Keep", "dump", Location("a"), "dump.sh", host="hub")]))
+    assert [problem.code for problem in refused] == ["workflow.machine"] and "ORCHESTRATOR" in refused[0].remedy
+
+    ran: list[tuple[list[str], dict[str, str]]] = []
+
+    def ansible(words: list[str], folder: Path, environment: dict[str, str], progress: Progress) -> Run:
+        ran.append((words, environment))
+        return Run()
+
+    monkeypatch.setattr(calls, "ansible", ansible)
+    monkeypatch.setattr(calls, "variables", lambda workspace: {})
+    files, quiet = Files(site.template, place.folder), Progress(quiet=True)
+    for host in ("app", ""):
+        calls.call(workspace, Operation("app", "Keep", "dump", Location("a"), "parts/dump.sh", host=host), {}, files, quiet)
+        kubeconfig.touch()
+    assert [words[:4] for words, _ in ran] == [["-i", str(site.file), "--limit", "pool-1,pool-2"], ["-i", "localhost,", "-c", "local"]]
+    assert [environment.get("KUBECONFIG") for _, environment in ran] == [None, str(kubeconfig)]
 
 
 def test_the_command_line(place: Place, called: Calls, capsys: pytest.CaptureFixture[str]) -> None:
