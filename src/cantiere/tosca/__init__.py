@@ -10,7 +10,7 @@
     TOSCA 2.0, written as 1.3 has it.
 ``grammar``
     Which keywords a construct may have.
-``registry``, ``schema``
+``registry``, ``namespaces``, ``schema``
     Types with everything that they inherit, and the schemas of their properties.
 ``pattern``, ``jsonrules``, ``scalars``, ``units``, ``constraints``, ``values``
     From text to typed values.

@@ -21,6 +21,7 @@ from cantiere.tosca.elements import Element, Map, Point, Scalar, from_python
 from cantiere.tosca.functions import Functions, Scope
 from cantiere.tosca.grammar import TYPE_SECTIONS, Grammar, empty
 from cantiere.tosca.members import SECTION
+from cantiere.tosca.namespaces import Namespaces
 from cantiere.tosca.problems import OPTION, Problems, TooManyError, listed, locate, quote
 from cantiere.tosca.registry import Registry
 from cantiere.tosca.requirements import Requirements
@@ -153,6 +154,8 @@ class _Compiler:
                 message, key = "The topology template of an imported file is not used.", document.root.keys["topology_template"]
                 problems.warn("import.topology", message, "Import files that hold types alone.", key, SECTION)
         self.registry.prefixes |= read.prefixes
+        if read.prefixes and problems.dialect is None:
+            self.registry.namespaces = Namespaces(read.imports)
         self.registry.link()
         self.values = Values(problems, budget.share)
         self.constraints = Constraints(problems, self.values.operand, budget.share)

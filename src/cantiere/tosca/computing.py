@@ -173,6 +173,7 @@ class Computing:
         """Texts as numbers of one type's unit: the wanted type's, else that of the only type that has their units."""
         for group in self._wanted(schema) if schema else self._scales:
             found: list[Counted] = []
+            self.values.spend(len(group) * len(texts))
             for read, unit in group:
                 numbers = [read(text) for text in texts]
                 if None not in numbers:

@@ -153,7 +153,7 @@ class Functions:
             return self.wrong(
                 "arguments", element, "get_nodes_of_type has the name of a node type.", "Write 'get_nodes_of_type: NAME'.", path
             )
-        wanted = self.topology.registry.find("node_types", word.text)
+        wanted = self.topology.registry.find("node_types", word)
         if wanted is None:
             self.topology.registry.unknown("node_types", word, path)
             return Void.INVALID

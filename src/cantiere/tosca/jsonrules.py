@@ -12,15 +12,16 @@ from jsonschema.validators import Draft202012Validator, extend, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from cantiere.tosca.pattern import Pattern, PatternError, WorkError
+from cantiere.tosca.pattern import MAX_WORK, Pattern, PatternError, WorkError
 from cantiere.tosca.problems import printable
 
-MAX_SCHEMA = 16_384
 MAX_TEXT = 65_536
 MAX_DEPTH = 64
 SHOWN = 120
-"""Characters of a schema and of a text, how deep they are nested, and how much of a refusal is told."""
-_COST = 5
+"""Characters of a text, how deep it and a schema are nested, and how much of a refusal is told."""
+_COST = 20
+READ_COST = 40
+"""Steps for a keyword that is asked, and for a character of a schema that is read."""
 _LITERAL = frozenset(("const", "default", "enum", "examples"))
 
 
@@ -47,8 +48,9 @@ class Rules:
     def __init__(self, text: str, work: list[int]) -> None:
         if text.lstrip().startswith("<"):
             raise RulesError("is an XML schema; JSON schemas alone are checked")
-        if len(text) > MAX_SCHEMA:
-            raise RulesError(f"has more than {MAX_SCHEMA} characters")
+        work[0] -= READ_COST * len(text)
+        if work[0] < 0:
+            raise RulesError(f"has too many characters: all of a template may have {MAX_WORK // READ_COST} for each MiB")
         self.work = work
         self.patterns: dict[str, Pattern] = {}
         try:
@@ -107,7 +109,7 @@ class Rules:
 
     def _counted(self, run: Callable[..., Any]) -> Callable[..., Iterator[ValidationError]]:
         def counted(validator: Any, rule: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-            self.work[0] -= _COST
+            self.work[0] -= _COST + sum(len(part) for part in (rule, instance) if isinstance(part, list | dict))
             if self.work[0] < 0:
                 raise WorkError("checking all schemas of the template takes too many steps")
             yield from run(validator, rule, instance, schema) or ()

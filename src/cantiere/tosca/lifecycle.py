@@ -33,7 +33,7 @@ class Lifecycle:
                 operations = known.setdefault(name.text, set())
                 operations |= self._operations(element)
                 word = element.get("type") if isinstance(element, Map) else element
-                named = self.registry.find("interface_types", word.text if isinstance(word, Scalar) else name.text)
+                named = self.registry.find("interface_types", word if isinstance(word, Scalar) else name)
                 for owner in named.chain() if named else ():
                     operations |= self._operations(owner.body)
         return known

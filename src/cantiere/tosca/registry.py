@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from cantiere.tosca import grammar
-from cantiere.tosca.elements import Element, Map, Scalar, kind
+from cantiere.tosca.elements import Element, Map, Scalar, Seq, kind
 from cantiere.tosca.grammar import Grammar
+from cantiere.tosca.namespaces import Namespaces
 from cantiere.tosca.problems import Mark, Problems, TooManyError, quote
 from cantiere.tosca.sources import Document
 
@@ -97,6 +98,7 @@ class Registry:
         self.room = MAX_TYPES
         self.grammar = Grammar(problems)
         self.prefixes: set[str] = set()
+        self.namespaces: Namespaces | None = None
         self.types: dict[str, dict[str, Type]] = {section: {} for section in grammar.TYPE_SECTIONS}
 
     def add(self, document: Document | Map) -> None:
@@ -140,7 +142,7 @@ class Registry:
         written = self.grammar.text(type_.body, "derived_from", type_.path)
         if written is None or type_.counts or (type_.section == "data_types" and written.text in PRIMITIVES):
             return None
-        found = self.find(type_.section, written.text)
+        found = self.find(type_.section, written)
         if found is None:
             self.unknown(type_.section, written, f"{type_.path}.derived_from")
         return found
@@ -168,8 +170,19 @@ class Registry:
             parent = parents[parent]
         type_.ancestors = tuple(chain)
 
-    def find(self, section: str, name: str) -> Type | None:
-        """The type of that name, after a prefix of an import or without; normative types also by their short names (``Compute``)."""
+    def find(self, section: str, name: str | Scalar) -> Type | None:
+        """The type of that name, after a prefix of an import or without; normative types also by their short names (``Compute``).
+
+        Parameters
+        ----------
+        section:
+            ``node_types`` and so on.
+        name:
+            The name, or what is written: then only a type that the file sees which it stands in.
+        """
+        if isinstance(name, Scalar):
+            found = self.find(section, name.text)
+            return found if found is None or self._seen(found, name) else None
         types = self.types[section]
         found = types.get(name)
         prefix, colon, rest = name.partition(":")
@@ -184,18 +197,42 @@ class Registry:
     def unknown(self, section: str, written: Scalar, path: str) -> None:
         """Record that there is no such type."""
         what = grammar.TYPE_SECTIONS[section]
-        candidates = [*self.types[section], *(PRIMITIVES if section == "data_types" else ())]
+        names = self.types[section] if self.namespaces is None else self._spelled(section, written)
+        candidates = [*names, *(PRIMITIVES if section == "data_types" else ())]
         ending = [name for name in candidates if name.rpartition(".")[2].lower() == written.text.rpartition(".")[2].lower()]
         otherwise = f"Did you mean {quote(ending[0])}?" if ending else "Import the file that defines it, or correct the name."
-        remedy = self.problems.suggest(written.text, candidates, otherwise)
+        remedy = self.hidden(section, written) or self.problems.suggest(written.text, candidates, otherwise)
         self.problems.error("type.unknown", f"There is no {what} {quote(written.text)}.", remedy, written, path)
+
+    def _seen(self, type_: Type, written: Scalar) -> bool:
+        """Whether a name of a type means that type in the file where it is written."""
+        if self.namespaces is None or type_.normative:
+            return True
+        words = written.text.removesuffix(type_.name).split(":")
+        return self.namespaces.sees(written.mark.name, tuple(words[:-1]), type_.mark.name)
+
+    def _spelled(self, section: str, written: Scalar) -> Iterator[str]:
+        """The names of all types as they are written in a file, those that it does not see left out."""
+        for type_ in self.types[section].values():
+            prefixes = () if type_.normative or self.namespaces is None else self.namespaces.prefixes(written.mark.name, type_.mark.name)
+            if prefixes is not None:
+                yield ":".join((*prefixes, type_.name))
+
+    def hidden(self, section: str, written: Scalar) -> str:
+        """A remedy for a type's name without the right prefix before it; empty where that is not what is wrong."""
+        plain = written.text.rpartition(":")[2]
+        type_ = self.types[section].get(plain)
+        if self.namespaces is None or type_ is None:
+            return ""
+        prefixes = self.namespaces.prefixes(written.mark.name, type_.mark.name)
+        return f"Did you mean {quote(':'.join((*prefixes, plain)))}?" if prefixes is not None else ""
 
     def reference(self, section: str, parent: Map, key: str, path: str) -> Type | None:
         """The type that a keyword names; what it cannot name is recorded."""
         written = self.grammar.text(parent, key, path)
         if written is None:
             return None
-        found = self.find(section, written.text)
+        found = self.find(section, written)
         if found is None:
             self.unknown(section, written, f"{path}.{key}")
         return found
@@ -207,13 +244,13 @@ class Registry:
             if not isinstance(item, Scalar) or not isinstance(item.value, str):
                 message = f"{quote(key)} lists names of types, not {kind(item)}."
                 self.grammar.wrong(item, message, "Write the name of a type.", f"{path}.{key}")
-            elif all(self.find(section, item.text) is None for section in sections):
+            elif all(self.find(section, item) is None for section in sections):
                 self.unknown(sections[0], item, f"{path}.{key}")
 
     def references(self, section: str, parent: Map, key: str) -> list[Type]:
         """The known types that a list of names holds."""
         element = parent.entries.get(key)
-        names = [item.text for item in getattr(element, "items", ()) if isinstance(item, Scalar)] if not isinstance(element, Map) else []
+        names = [item for item in element.items if isinstance(item, Scalar)] if isinstance(element, Seq) else []
         return [found for name in names if (found := self.find(section, name)) is not None]
 
     def inherited(self, type_: Type, key: str) -> Iterator[tuple[Type, Scalar, Element]]:

@@ -157,11 +157,12 @@ class Requirements:
         wanted.template = self.topology.templates.get(node.text)
         if wanted.template is not None:
             return True
-        wanted.node = self.registry.find("node_types", node.text)
+        wanted.node = self.registry.find("node_types", node)
         if wanted.node is not None:
             return True
         candidates = [*self.topology.templates, *self.registry.types["node_types"]]
-        remedy = self.problems.suggest(node.text, candidates, f"Name one of: {listed(self.topology.templates)}.")
+        otherwise = f"Name one of: {listed(self.topology.templates)}."
+        remedy = self.registry.hidden("node_types", node) or self.problems.suggest(node.text, candidates, otherwise)
         self.problems.error("requirement.node", f"There is no node template or node type {quote(node.text)}.", remedy, node, path)
         return False
 
@@ -169,7 +170,7 @@ class Requirements:
         written = self.grammar.text(element, "capability", path)
         if written is None:
             return "capability" not in element.entries
-        found = self.registry.find("capability_types", written.text)
+        found = self.registry.find("capability_types", written)
         if found is not None:
             wanted.capability = found
             return True
@@ -179,7 +180,8 @@ class Requirements:
             wanted.capability_name = written.text
             return True
         candidates = [*names, *self.registry.types["capability_types"]]
-        remedy = self.problems.suggest(written.text, candidates, "Name a capability type, or a capability of the target.")
+        otherwise = "Name a capability type, or a capability of the target."
+        remedy = self.registry.hidden("capability_types", written) or self.problems.suggest(written.text, candidates, otherwise)
         self.problems.error(
             "requirement.capability", f"There is no capability {quote(written.text)}.", remedy, written, f"{path}.capability"
         )
@@ -196,7 +198,7 @@ class Requirements:
         word = self.grammar.text(element, "relationship", path)
         if word is None:
             return written is None
-        found = self.registry.find("relationship_types", word.text) or self.topology.relationships.get(word.text)
+        found = self.registry.find("relationship_types", word) or self.topology.relationships.get(word.text)
         if found is None:
             self.registry.unknown("relationship_types", word, where)
         wanted.relationship = found or wanted.relationship

@@ -151,7 +151,7 @@ class Definitions:
         """The schema of a type by its name."""
         if written.text in PRIMITIVES:
             return Schema(written.text, written.mark)
-        found = self.registry.find("data_types", written.text)
+        found = self.registry.find("data_types", written)
         if found is None:
             self.registry.unknown("data_types", written, path)
             return Schema("any", written.mark)
@@ -245,7 +245,7 @@ class Definitions:
 
     def _capability(self, name: Scalar, element: Element, path: str, inherited: Capability | None) -> Capability:
         if isinstance(element, Scalar) and isinstance(element.value, str):
-            found = self.registry.find("capability_types", element.text)
+            found = self.registry.find("capability_types", element)
             if found is None:
                 self.registry.unknown("capability_types", element, path)
             return Capability(name.text, found, self.properties(found) if found else {}, self._sources(found, None))
@@ -290,7 +290,7 @@ class Definitions:
 
     def _requirement(self, name: Scalar, element: Element, path: str, inherited: Requirement | None) -> Requirement:
         if isinstance(element, Scalar) and isinstance(element.value, str):
-            found = self.registry.find("capability_types", element.text)
+            found = self.registry.find("capability_types", element)
             if found is None:
                 self.registry.unknown("capability_types", element, path)
             return Requirement(name.text, found, None, None, 1, 1, name.mark)
@@ -323,7 +323,7 @@ class Definitions:
     def targets(self, relationship: Type) -> list[Type]:
         """The capability types (or node types) that a relationship type may point at; empty for all."""
         body = self.registry.nearest(relationship, "valid_target_types", lambda element: isinstance(element, Seq))
-        names = [item.text for item in body.items if isinstance(item, Scalar)] if isinstance(body, Seq) else []
+        names = [item for item in body.items if isinstance(item, Scalar)] if isinstance(body, Seq) else []
         sections = ("capability_types", "node_types")
         return [found for name in names for section in sections if (found := self.registry.find(section, name)) is not None]
 

@@ -61,10 +61,13 @@ class Sources:
         The files.
     prefixes:
         Namespace prefixes under which types were imported.
+    imports:
+        File to what it imports: a prefix or ``""``, and the file.
     """
 
     documents: list[Document] = field(default_factory=list)
     prefixes: set[str] = field(default_factory=set)
+    imports: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @property
     def template(self) -> Map:
@@ -166,31 +169,33 @@ class _Loader:
         self.problems, self.budget = problems, budget
         self.grammar = Grammar(problems)
         self.sources = Sources()
-        self.seen: set[Path] = set()
+        self.seen: dict[Path, str] = {}
         self.main = False
 
-    def file(self, path: Path, name: str, at: Scalar | None, chain: tuple[Path, ...]) -> None:
+    def file(self, path: Path, name: str, at: Scalar | None, chain: tuple[Path, ...], prefix: str = "") -> None:
         """Read a template, or the first one of an archive."""
         if not csar.is_archive(path) or path in self.held:
-            self.document(path, name, at, chain)
+            self.document(path, name, at, chain, prefix)
             return
         data = content(path, name, self.problems, at)
         found = csar.read(path, name, data, self.problems, at) if data is not None else None
         if found is not None:
             entry, files = found
             self.held.update(files)
-            self.document(entry, (Path(name) / entry.relative_to(path)).as_posix(), at, chain)
+            self.document(entry, (Path(name) / entry.relative_to(path)).as_posix(), at, chain, prefix)
 
-    def document(self, path: Path, name: str, at: Scalar | None, chain: tuple[Path, ...]) -> None:
+    def document(self, path: Path, name: str, at: Scalar | None, chain: tuple[Path, ...], prefix: str = "") -> None:
         """Read a file, unless it was read before."""
         real = path.resolve()
         if real in chain:
             names = " → ".join(file.name for file in (*chain[chain.index(real) :], real))
             self.problems.error("import.cycle", f"Imports form a cycle: {listed([names], 1)}.", "Remove this import.", at)
             return
+        if at is not None:
+            self.sources.imports.setdefault(at.mark.name, []).append((prefix, self.seen.get(real, name)))
         if real in self.seen:
             return
-        self.seen.add(real)
+        self.seen[real] = name
         if len(self.seen) > MAX_FILES or len(chain) > MAX_CHAIN:
             self.problems.error("import.many", f"The template imports more than {MAX_FILES} files.", "Import fewer files.", at)
             return
@@ -259,13 +264,15 @@ class _Loader:
         """Follow one entry of ``imports``."""
         if isinstance(entry, Map) and "file" not in entry.entries and len(entry.entries) == 1 and not entry.entries.keys() & _NAMING:
             entry = next(iter(entry.entries.values()))
-        file = entry
+        file, under = entry, ""
         if isinstance(entry, Map):
             self.grammar.keywords(entry, grammar.IMPORT, "import", path)
-            for key in ("namespace_prefix", "namespace"):
+            for key in ("namespace", "namespace_prefix"):
                 word = entry.entries.get(key)
-                if isinstance(word, Scalar) and ":" not in word.text:
-                    self.sources.prefixes.add(word.text)
+                if isinstance(word, Scalar) and word.text and ":" not in word.text:
+                    under = word.text
+            if under:
+                self.sources.prefixes.add(under)
             file = next((entry.entries[key] for key in ("file", "url", "profile") if key in entry.entries), entry)
         if not isinstance(file, Scalar) or not isinstance(file.value, str):
             self.problems.error("import.shape", f"An import names a file, not {kind(file)}.", "Write '- types.yaml'.", file, path)
@@ -281,15 +288,15 @@ class _Loader:
         if target is not None:
             beside = posixpath.normpath((Path(name).parent / file.text).as_posix())
             shown = beside if target == importer.parent / file.text else file.text if target in self.held else str(target)
-            self._follow(target, shown, file, chain)
+            self._follow(target, shown, file, chain, under)
 
-    def _follow(self, target: Path, name: str, at: Scalar, chain: tuple[Path, ...]) -> None:
+    def _follow(self, target: Path, name: str, at: Scalar, chain: tuple[Path, ...], prefix: str) -> None:
         """Read a file, or all YAML files of a folder."""
         members = [target] if target in self.held or target.is_file() else sorted(target.glob("*.y*ml"))
         if not members:
             self.problems.error("import.missing", f"The folder {quote(at.text)} holds no YAML file.", "Correct the path.", at)
         for member in members:
-            self.file(member, name if member == target else f"{name}/{member.name}", at, chain)
+            self.file(member, name if member == target else f"{name}/{member.name}", at, chain, prefix)
 
     def _profile(self, file: Scalar, path: str) -> None:
         """A profile: that of TOSCA itself is always there."""

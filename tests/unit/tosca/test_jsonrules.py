@@ -60,7 +60,7 @@ def test_3_6_3_schema_of_lists(tosca: Loader) -> None:
 
 def test_schemas_are_bounded() -> None:
     with pytest.raises(WorkError):
-        _rules({"items": {"type": "integer"}}, 1000).refuses(json.dumps(list(range(1000))))
+        _rules({"items": {"type": "integer"}}, 5000).refuses(json.dumps(list(range(1000))))
     with pytest.raises(WorkError):
         _rules({}).refuses(" " * 70_000)
     with pytest.raises(RulesError):
