@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 from cantiere_notebook import computing
 
 EXECUTOR = "/opt/analysis/bin/spark-executor"
-ACCOUNT_ID = 1000
 EXECUTORS = 2
 """How many there are unless the user says otherwise."""
 DRIVER_SHARE = 3
@@ -23,13 +21,6 @@ LEAST, MOST = 512, 4096
 """MiB that the driver's Java has at least and at most."""
 OVERHEAD = 0.4
 """Part of an executor's memory that Python has, beside Java."""
-
-CARRIED = (
-    "AWS_CA_BUNDLE BEARER_TOKEN_FILE CANTIERE_CA CANTIERE_SITE_CACHE REQUESTS_CA_BUNDLE S3_BUCKET S3_ENDPOINT S3_ROLE_ARN SSL_CERT_FILE "
-    "X509_CERT_DIR"
-).split()
-"""Variables by which executors find the facility's services as the notebook does; none is secret."""
-CARRIED_PREFIX = "XRD_"
 
 
 def prepare(folder: Path) -> None:
@@ -43,7 +34,7 @@ def prepare(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     template = folder / "executor.json"
     template.write_text(json.dumps(pod(), indent=2) + "\n", encoding="utf-8")
-    told = defaults(socket.gethostbyname(socket.gethostname()), template)
+    told = defaults(computing.address(), template)
     text = "".join(f"{key} {_escaped(value)}\n" for key, value in told.items())
     (folder / "spark-defaults.conf").write_text(text, encoding="utf-8")
     os.environ["SPARK_CONF_DIR"] = str(folder)
@@ -64,7 +55,6 @@ def defaults(address: str, template: Path, environment: Mapping[str, str] = os.e
     driver, blocks, executor, sessions = environment["CANTIERE_COMPUTE_PORTS"].split(",")
     memory = int(environment["CANTIERE_COMPUTE_MEMORY"])
     own = int(environment.get("MEM_LIMIT", 0)) // MIB // DRIVER_SHARE
-    carried = {key: value for key, value in sorted(environment.items()) if key in CARRIED or key.startswith(CARRIED_PREFIX)}
     kubernetes = {
         "namespace": computing.namespace(),
         "container.image": environment["JUPYTER_IMAGE"],
@@ -99,35 +89,14 @@ def defaults(address: str, template: Path, environment: Mapping[str, str] = os.e
         "spark.executor.memoryOverhead": f"{memory - int(memory / (1 + OVERHEAD))}m",
         "spark.ui.enabled": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        **{f"spark.executorEnv.{key}": value for key, value in carried.items()},
+        **{f"spark.executorEnv.{key}": value for key, value in computing.carried(environment).items()},
     }
 
 
 def pod() -> dict[str, object]:
-    """What the pod of an executor has beside what Spark puts into it: the security level ``restricted`` asks for it."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "spec": {
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 10,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": ACCOUNT_ID,
-                "runAsGroup": ACCOUNT_ID,
-                "fsGroup": ACCOUNT_ID,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "executor",
-                    "command": ["/usr/bin/tini", "-g", "--", EXECUTOR],
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                }
-            ],
-        },
-    }
+    """What the pod of an executor has beside what Spark puts into it."""
+    container = {"name": "executor", "command": ["/usr/bin/tini", "-g", "--", EXECUTOR]}
+    return {"apiVersion": "v1", "kind": "Pod", "spec": computing.specification(container)}
 
 
 def _escaped(value: str) -> str:

@@ -54,11 +54,12 @@ def ask(fresh: bool = False) -> AccessToken:
         with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as answer:
             content = json.load(answer)
     except urllib.error.HTTPError as error:
-        raise OSError(f"the hub answers HTTP {error.code}: {_message(error)}") from error
+        raise OSError(f"the hub answers HTTP {error.code}: {message(error)}") from error
     return AccessToken(content["access_token"], float(content["expires_at"]))
 
 
-def _message(error: urllib.error.HTTPError) -> str:
+def message(error: urllib.error.HTTPError) -> str:
+    """What a server says of its refusal."""
     try:
         return str(json.load(error)["message"])
     except (OSError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""Computations of users: a namespace of its own, in which certain notebooks make pods - Spark's executors. Pure."""
+"""Computations of users: a namespace of its own, in which certain notebooks make pods - Spark's executors and Dask's workers. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LABEL = "cantiere.io/computing"
 """Label of the notebooks that may make pods."""
 
 SESSIONS = 8
-"""Most drivers in one notebook: each takes the first port of either range that is free."""
-DRIVER_PORT, DRIVER_BLOCKS_PORT, EXECUTOR_PORT = 7070, 7080, 7100
-NOTEBOOK_PORTS = (*range(DRIVER_PORT, DRIVER_PORT + SESSIONS), *range(DRIVER_BLOCKS_PORT, DRIVER_BLOCKS_PORT + SESSIONS))
+"""Most drivers of Spark in one notebook, and most schedulers of Dask: each takes the first port of its ranges that is free."""
+DRIVER_PORT, DRIVER_BLOCKS_PORT, DASK_PORT, EXECUTOR_PORT = 7070, 7080, 7090, 7100
+NOTEBOOK_PORTS = tuple(first + more for first in (DRIVER_PORT, DRIVER_BLOCKS_PORT, DASK_PORT) for more in range(SESSIONS))
 """At which notebooks are reached by the pods that they made."""
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
@@ -79,6 +79,7 @@ def environment(node: Node, context: Context) -> dict[str, str]:
         "CANTIERE_COMPUTE_CPUS": f"{node.properties['reserved_cpus']:g}",
         "CANTIERE_COMPUTE_MEMORY": str(int(node.properties["pod_memory"]) // MIB),
         "CANTIERE_COMPUTE_PORTS": f"{DRIVER_PORT},{DRIVER_BLOCKS_PORT},{EXECUTOR_PORT},{SESSIONS}",
+        "CANTIERE_COMPUTE_DASK_PORTS": f"{DASK_PORT}:{DASK_PORT + SESSIONS - 1}",
     }
 
 
@@ -115,6 +116,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
             links=(
                 *(Link({}, way.labels, port, "computations read data", here, there) for way in ways for port in way.ports),
                 *(Link({}, drivers, port, "executors reach their driver", here, there) for port in (DRIVER_PORT, DRIVER_BLOCKS_PORT)),
+                Link({}, drivers, DASK_PORT, "Dask workers join the scheduler of their notebook", here, there),
             ),
         ),
     )

@@ -117,7 +117,8 @@ class Kernel:
         """Evaluate an expression whose value JSON can hold."""
         marker = uuid.uuid4().hex
         text = self.run(f"import json\nprint('{marker}' + json.dumps({expression}))", timeout, remedy)
-        return json.loads(text.rpartition(marker)[2])
+        # something else may be written after it: Spark's progress, by another thread
+        return json.JSONDecoder().raw_decode(text.rpartition(marker)[2])[0]
 
     def close(self) -> None:
         """End the kernel."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cantiere.verify.command import target
+from cantiere.verify.hub import HubUser
 from cantiere.verify.target import Output, Target
 from cantiere.workspace import Workspace, open_applied
 from support.tree import REPOSITORY
@@ -38,6 +40,11 @@ INPUTS: dict[str, Any] = {
     "software_stacks": [{"title": "Facility software", "script": "/cvmfs/software.here.internal/setup.sh"}],
 }
 SIZE = tuple(word for name, value in INPUTS.items() for word in ("--input", f"{name}={json.dumps(value)}"))
+
+IMAGES_SECONDS = 900
+"""For both machines to have the images of the spawn page."""
+GONE_SECONDS = 60.0
+"""For pods of a computation that ended."""
 
 
 class Platform:
@@ -111,3 +118,49 @@ def platform(cantiere: CommandLine) -> Iterator[Platform]:
         yield made
     finally:
         cantiere.run("down", *MACHINES)
+
+
+class Computation:
+    """A member's notebook with the image for computations, and the pods that it made."""
+
+    member = "alice"
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        target = platform.target
+        self.space = f"{platform.namespace}-compute"
+        self.user = HubUser(target.hub_url, self.member, platform.password(self.member), platform.ca)
+        self.user.log_in()
+
+    def image(self) -> str:
+        """The choice of the spawn page."""
+        return next(image for image in self.user.spawn_form().choices["image"] if "/spark:" in image)
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Those that have not ended."""
+        found: list[dict[str, Any]] = json.loads(self.platform.kubectl("-n", self.space, "get", "pods", "-o", "json"))["items"]
+        return [pod for pod in found if pod["status"]["phase"] not in ("Succeeded", "Failed")]
+
+    def names(self) -> set[str]:
+        return {pod["metadata"]["name"] for pod in self.pods()}
+
+    def wait_until_gone(self) -> float:
+        """Seconds until no executor is left."""
+        begin = time.monotonic()
+        while left := self.names():
+            assert time.monotonic() - begin < GONE_SECONDS, f"{left} are still there"
+            time.sleep(1)
+        return time.monotonic() - begin
+
+
+@pytest.fixture(scope="module")
+def computation(platform: Platform) -> Iterator[Computation]:
+    hub = platform.target.parts.hub
+    platform.kubectl(
+        "-n", platform.namespace, "rollout", "status", f"daemonset/{hub}-continuous-image-puller", f"--timeout={IMAGES_SECONDS}s"
+    )
+    with platform.target.reach():
+        found = Computation(platform)
+        found.user.stop_server()
+        yield found
+        found.user.stop_server()

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cantiere.verify.hub import HubUser
 from cantiere.verify.kernel import Kernel
 
 if TYPE_CHECKING:
-    from system.platform.conftest import Platform
+    from system.platform.conftest import Computation
 
-MEMBER = "alice"
 FILE, TREE, BRANCH = "nano_dy.root", "Events", "nMuon"
-IMAGES_SECONDS = 900
-"""For both machines to have the images of the spawn page."""
 SESSION_SECONDS = 420.0
-GONE_SECONDS = 60.0
 EXECUTORS = 2
 
 SESSION = """
@@ -69,53 +63,10 @@ def asked(path, method="GET", body=None):
 """
 
 
-class Computation:
-    """A member's notebook with the image for Spark, and the pods that it made."""
-
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
-        target = platform.target
-        self.space = f"{platform.namespace}-compute"
-        self.user = HubUser(target.hub_url, MEMBER, platform.password(MEMBER), platform.ca)
-        self.user.log_in()
-
-    def image(self) -> str:
-        """The choice of the spawn page."""
-        return next(image for image in self.user.spawn_form().choices["image"] if "/spark:" in image)
-
-    def pods(self) -> list[dict[str, Any]]:
-        """Those that have not ended."""
-        found: list[dict[str, Any]] = json.loads(self.platform.kubectl("-n", self.space, "get", "pods", "-o", "json"))["items"]
-        return [pod for pod in found if pod["status"]["phase"] not in ("Succeeded", "Failed")]
-
-    def names(self) -> set[str]:
-        return {pod["metadata"]["name"] for pod in self.pods()}
-
-    def seen(self, kernel: Kernel) -> tuple[set[str], dict[str, dict[str, Any]]]:
-        """Hosts that a computation ran on, and the pods that are there, by name."""
-        hosts = set(kernel.call("hosts()", SESSION_SECONDS))
-        return hosts, {pod["metadata"]["name"]: pod for pod in self.pods()}
-
-    def wait_until_gone(self) -> float:
-        """Seconds until no executor is left."""
-        begin = time.monotonic()
-        while left := self.names():
-            assert time.monotonic() - begin < GONE_SECONDS, f"{left} are still there"
-            time.sleep(1)
-        return time.monotonic() - begin
-
-
-@pytest.fixture(scope="module")
-def computation(platform: Platform) -> Iterator[Computation]:
-    hub = platform.target.parts.hub
-    platform.kubectl(
-        "-n", platform.namespace, "rollout", "status", f"daemonset/{hub}-continuous-image-puller", f"--timeout={IMAGES_SECONDS}s"
-    )
-    with platform.target.reach():
-        found = Computation(platform)
-        found.user.stop_server()
-        yield found
-        found.user.stop_server()
+def executors(computation: Computation, kernel: Kernel) -> tuple[set[str], dict[str, dict[str, Any]]]:
+    """Hosts that a computation ran on, and the pods that are there then, by name."""
+    hosts = set(kernel.call("hosts()", SESSION_SECONDS))
+    return hosts, {pod["metadata"]["name"]: pod for pod in computation.pods()}
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +87,14 @@ def kernel(computation: Computation) -> Iterator[Kernel]:
 def test_a_computation_runs_on_two_executors(computation: Computation, kernel: Kernel) -> None:
     kernel.run(HOSTS)
     begin = time.monotonic()
-    seen, pods = computation.seen(kernel)
+    seen, pods = executors(computation, kernel)
     while len(seen) < EXECUTORS or seen != set(pods):
         assert time.monotonic() - begin < SESSION_SECONDS, f"the computation ran on {sorted(seen)}, the pods are {sorted(pods)}"
-        seen, pods = computation.seen(kernel)
+        seen, pods = executors(computation, kernel)
     print(f"\n  a computation on {', '.join(sorted(seen))}: {time.monotonic() - begin:.1f} s")
     assert len(seen) == EXECUTORS
     for pod in pods.values():
-        assert pod["metadata"]["labels"]["cantiere.io/owner"] == MEMBER
+        assert pod["metadata"]["labels"]["cantiere.io/owner"] == computation.member
         assert pod["spec"]["automountServiceAccountToken"] is False
 
 

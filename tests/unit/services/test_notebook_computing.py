@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
+import urllib.error
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +57,8 @@ def test_spark_is_told_what_the_policies_let_through(variables: dict[str, str]) 
     told = spark.defaults("10.0.0.7", Path("/x/executor.json"), variables)
     retries = int(told["spark.port.maxRetries"])
     ports = {int(told[f"spark.driver.{name}"]) + more for name in ("port", "blockManager.port") for more in range(retries + 1)}
-    assert ports == set(declared.NOTEBOOK_PORTS)
+    first, last = variables["CANTIERE_COMPUTE_DASK_PORTS"].split(":")
+    assert ports | set(range(int(first), int(last) + 1)) == set(declared.NOTEBOOK_PORTS)
     assert told["spark.blockManager.port"] == str(declared.EXECUTOR_PORT) and told["spark.driver.host"] == "10.0.0.7"
     assert told["spark.kubernetes.namespace"] == "facility-compute"
     assert told["spark.kubernetes.executor.label.cantiere.io/owner"] == "alice"
@@ -98,6 +102,39 @@ def test_who_cannot_tidy_gets_a_notebook_all_the_same(
     monkeypatch.delenv("SPARK_HOME", raising=False)
     start.compute()
     assert "may still be there" in capsys.readouterr().err
+
+
+def test_a_notebook_removes_its_user_s_pods_and_no_others(
+    variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("of-the-account\n", encoding="ascii")
+    monkeypatch.setattr(computing, "ACCOUNT", tmp_path)
+    monkeypatch.setattr("ssl.create_default_context", lambda cafile: cafile)
+    seen: list[Any] = []
+
+    def urlopen(request: Any, timeout: float, context: str) -> io.BytesIO:
+        seen.append((request.method, request.full_url, request.get_header("Authorization"), request.data, context))
+        return io.BytesIO(b'{"kind": "PodList", "items": []}')
+
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+    computing.tidy()
+    url = "https://kubernetes.default.svc/api/v1/namespaces/facility-compute/pods?labelSelector=cantiere.io%2Fowner%3Dalice"
+    assert seen == [("DELETE", url, "Bearer of-the-account", None, str(tmp_path / "ca.crt"))]
+
+
+def test_a_refusal_of_the_api_server_says_why(variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("of-the-account", encoding="ascii")
+    monkeypatch.setattr(computing, "ACCOUNT", tmp_path)
+    monkeypatch.setattr("ssl.create_default_context", lambda cafile: cafile)
+
+    def urlopen(request: Any, timeout: float, context: str) -> None:
+        assert request.full_url.endswith("/namespaces/facility-compute/pods") and json.loads(request.data) == {"kind": "Pod"}
+        reason = io.BytesIO(b'{"kind": "Status", "message": "exceeded quota: compute"}')
+        raise urllib.error.HTTPError(request.full_url, 403, "Forbidden", Message(), reason)
+
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+    with pytest.raises(OSError, match="answers HTTP 403: exceeded quota: compute"):
+        computing.ask("POST", body={"kind": "Pod"})
 
 
 def test_the_token_travels_with_the_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def settings(tmp_path: Path, **properties: Any) -> dict[str, Any]:
 
 def test_the_spawn_page_offers_its_images_after_the_hub_s(tmp_path: Path) -> None:
     told = settings(tmp_path)
-    assert told["titles"] == ["Analysis (coffea)", "Spark"]
+    assert told["titles"] == ["Analysis (coffea)", "Spark and Dask"]
     assert [image.rpartition("/")[2] for image in told["notebooks"]["images"]] == ["analysis:analysis-tag", "spark:spark-tag"]
     twice = settings(tmp_path, images=[{"title": "The same", "image": "analysis"}])
     assert twice["titles"] == ["Analysis (coffea)"] and len(twice["computing"]["images"]) == 1

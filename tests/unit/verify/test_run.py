@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cantiere.verify import run, steps
-from cantiere.verify.kernel import last_line
+from cantiere.verify.kernel import Kernel, last_line
 from cantiere.verify.result import Result, StepFailed, StepNotRun, summary
 from cantiere.verify.session import Session
 from cantiere.verify.steps import STEPS, Step, chosen
@@ -175,3 +175,12 @@ def test_last_line_of_a_coloured_traceback() -> None:
         last_line("\x1b[0;31mTraceback\x1b[0m\n  x\n\x1b[0;31mValueError\x1b[0m: no such \x1b[1mthing\x1b[0m\n\n")
         == "ValueError: no such thing"
     )
+
+
+def test_a_value_is_read_though_something_is_written_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def progress(kernel: Kernel, code: str, timeout: float, remedy: str) -> str:
+        marker = code.split("'")[1]
+        return f'\r[Stage 0:=>    ]{marker}["a", "b"]\n\r[Stage 0:======>]\r   \r'
+
+    monkeypatch.setattr(Kernel, "run", progress)
+    assert object.__new__(Kernel).call("hosts()") == ["a", "b"]
