@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cantiere.tosca.check import Checker
 
 ORCHESTRATOR = "ORCHESTRATOR"
+WORK = 25
+"""What an operation costs of the work that a template may ask for."""
 _OF_NODES = ("get_property", "get_attribute", "get_operation_output")
 
 
@@ -103,6 +105,7 @@ class Operations:
         """
         subject = frame.subject
         assert subject is not None
+        self.checker.values.spend(WORK)
         inputs: dict[str, Any] = {}
         outputs: dict[str, tuple[str, str]] = {}
         implementation: Element | None = None
@@ -208,6 +211,7 @@ class Operations:
 
     def value(self, element: Element, frame: Frame, path: str) -> Any:
         """A value with its late parts as they are asked for; None where it has none, or what is wrong was recorded."""
+        self.checker.values.spend()
         name = call(element)
         if name is None or not isinstance(element, Map):
             if isinstance(element, Map):

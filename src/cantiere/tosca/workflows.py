@@ -118,11 +118,12 @@ class Workflows:
     def _step(self, name: Scalar, body: Map, steps: Mapping[str, Any], frame: Frame, path: str) -> Step:
         self.grammar.keywords(body, grammar.STEP, "step", path)
         frames = list(self._frames(name, body, frame, path))
+        nodes = tuple(one.subject.name for one in frames if one.subject is not None)
         activities = self.grammar.sequence(body, "activities", path)
         host = self.grammar.text(body, "operation_host", path)
         done = []
         for number, activity in enumerate(activities.items if activities else ()):
-            made = self._activity(activity, frames, frame, host, f"{path}.activities.{number}")
+            made = self._activity(activity, frames, nodes, frame, host, f"{path}.activities.{number}")
             if made is not None:
                 done.append(made)
         filters = self.grammar.sequence(body, "filter", path)
@@ -149,7 +150,8 @@ class Workflows:
             self.problems.error("workflow.target", message, remedy, target, f"{path}.target")
             return
         word = self.grammar.text(body, "target_relationship", path)
-        for template in self._members(target.text, set()):
+        for template in self._members(target.text):
+            self.checker.values.spend()
             if template.type is None:
                 continue
             related = self.operations.relationship(template, word, self.body, f"{path}.target_relationship") if word else None
@@ -158,16 +160,21 @@ class Workflows:
             elif word is None:
                 yield frame._replace(subject=template)
 
-    def _members(self, name: str, seen: set[str]) -> Iterator[Template]:
-        if name in self.templates:
-            yield self.templates[name]
-        elif name in self.groups and name not in seen:
-            seen.add(name)
-            members = getattr(self.groups[name], "entries", {}).get("members")
-            for word in words(members):
-                yield from self._members(word.text, seen)
+    def _members(self, name: str) -> Iterator[Template]:
+        """The node of that name, or all nodes of a group and of the groups in it, each once."""
+        todo, seen = [name], {name}
+        while todo:
+            name = todo.pop()
+            if name in self.templates:
+                yield self.templates[name]
+            members = getattr(self.groups.get(name), "entries", {}).get("members")
+            found = dict.fromkeys(word.text for word in words(members) if word.text not in seen)
+            seen |= found.keys()
+            todo += reversed(found)
 
-    def _activity(self, activity: Element, frames: list[Frame], frame: Frame, host: Scalar | None, path: str) -> Activity | None:
+    def _activity(
+        self, activity: Element, frames: list[Frame], nodes: tuple[str, ...], frame: Frame, host: Scalar | None, path: str
+    ) -> Activity | None:
         if not isinstance(activity, Map) or len(activity.entries) != 1:
             self.grammar.wrong(
                 activity, f"An activity has one name, not {kind(activity)}.", "Write '- call_operation: Standard.start'.", path
@@ -196,7 +203,6 @@ class Workflows:
                 assert one.subject is not None
                 if self.checker.lifecycle.operation(one.subject, interface, operation, word, path):
                     called.append(self.operations.operation(interface, operation, one, inputs, host, word, path))
-        nodes = tuple(one.subject.name for one in frames if one.subject is not None)
         return Activity(Kind(name.text), nodes, word.text, locate(name.mark), handed, tuple(called))
 
     def _handed(self, word: Scalar, inputs: Map | None, frame: Frame, path: str) -> dict[str, Any]:
@@ -226,6 +232,7 @@ class Workflows:
         definitions = self.checker.definitions
         known = {**definitions.properties(subject.type), **definitions.properties(subject.type, "attributes")}
         for number, entry in enumerate(sequence.items if sequence else ()):
+            self.checker.values.spend()
             if not isinstance(entry, Map):
                 self.grammar.wrong(entry, f"A condition is a mapping, not {kind(entry)}.", "Write '- state: [{equal: started}]'.", path)
                 continue

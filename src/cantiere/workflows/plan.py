@@ -14,6 +14,8 @@ from cantiere.workflows.model import Activity, Kind, Operation, Step, Workflow
 
 LARGEST = 1000
 """Steps of a plan, those of inlined workflows among them."""
+DEEPEST = 32
+"""How deep workflows may inline each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,8 @@ def build(facility: Facility, name: str) -> WorkflowPlan:
 
 def _plan(facility: Facility, workflow: Workflow, prefix: str, room: list[int]) -> WorkflowPlan:
     room[0] -= len(workflow.steps)
-    if room[0] < 0:
-        message = f"the workflow has more than {LARGEST} steps with those that it inlines"
+    if room[0] < 0 or prefix.count("/") > DEEPEST:
+        message = f"the workflow has more than {LARGEST} steps with those that it inlines, or they are nested more than {DEEPEST} deep"
         raise TemplateError(Problem("workflow.large", message, "inline less", workflow.where, workflow.name))
     after: dict[str, list[str]] = {step.name: [] for step in workflow.steps}
     rescues: dict[str, list[str]] = {step.name: [] for step in workflow.steps}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from cantiere.catalogue import check
@@ -121,6 +123,24 @@ def test_a_workflow_does_not_grow_without_bounds(place: Place) -> None:
     flows = "".join(flow(f"w{n}", step("a", f"{{inline: w{n + 1}}}"), step("b", f"{{inline: w{n + 1}}}")) for n in range(20))
     with pytest.raises(TemplateError, match=f"more than {LARGEST} steps"):
         place.plan(flows + flow("w20", step("a", DUMP)), "w0")
+
+
+def test_a_hostile_template_is_refused_in_bounded_time(place: Place) -> None:
+    deep = "".join(flow(f"w{n}", step("a", f"{{inline: w{n + 1}}}")) for n in range(400))
+    with pytest.raises(TemplateError, match="nested more than"):
+        place.plan(deep + flow("w400", step("a", DUMP)), "w0")
+    text = place.write(flow("w", *(f"        s{n}: {{target: g0, activities: [{DUMP}]}}\n" for n in range(1000)))).read_text(
+        encoding="utf-8"
+    )
+    nodes = "".join(f"    n{n}: {{type: t.Base, properties: {{folder: x}}}}\n" for n in range(1000))
+    groups = "".join(f"    g{n}: {{type: tosca.groups.Root, members: [n{n}, g{n + 1}, g0]}}\n" for n in range(1000))
+    text = text.replace("  node_templates:\n", f"  node_templates:\n{nodes}")
+    text = text.replace("  groups:\n", f"  groups:\n{groups}    g1000: {{type: tosca.groups.Root}}\n")
+    (place.folder / "large.yaml").write_text(text, encoding="utf-8")
+    began = time.process_time()
+    with pytest.raises(TemplateError, match=r"document\.expansion"):
+        load(place.folder / "large.yaml")
+    assert time.process_time() - began < 5
 
 
 def test_the_example_of_the_guide(place: Place) -> None:
