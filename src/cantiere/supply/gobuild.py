@@ -50,8 +50,10 @@ def build(item: Item, folder: Path, toolchain: Mapping[str, str], log: Log, root
     command = [str(go), "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
     command += ["-tags", spec.get("tags", ""), "-ldflags", " ".join(["-s -w -buildid=", *stamps])]
     command += ["-o", f"{folder}/", *spec.get("packages", ["."])]
+    if problem := lacking(item):
+        raise CantiereError(problem)
     if spec.get("c"):
-        settings = {**settings, "CGO_ENABLED": "1", "CC": c_compiler(item)}
+        settings = {**settings, "CGO_ENABLED": "1", "CC": c_compiler(item.arch)}
     if "completed" not in spec:
         _run(item, command, source, settings, log)
     else:
@@ -74,28 +76,24 @@ def _complete(item: Item, go: Path, tree: Path, settings: Mapping[str, str], log
         _run(item, [str(go), "run", "-mod=readonly", *words], tree / folder, settings, log)
 
 
-def c_compiler(item: Item) -> str:
-    """The C compiler for an artifact's architecture.
+def c_compiler(arch: str) -> str:
+    """Name of the C compiler for an architecture."""
+    return "gcc" if arch == own_architecture() else f"{C_TARGETS[arch]}-gcc"
 
-    Raises
-    ------
-    CantiereError
-        This machine has none.
-    """
-    prefix = "" if item.arch == own_architecture() else f"{C_TARGETS[item.arch]}-"
-    found = shutil.which(f"{prefix}gcc")
-    if not found:
-        package = f"gcc-{prefix.rstrip('-').replace('_', '-')}" if prefix else "gcc"
-        raise CantiereError(
-            Problem(
-                "artifact.compiler",
-                f"{item.name} {item.version} for {item.arch} is compiled with a C compiler, and there is no {prefix}gcc",
-                f"install {package} with its C library (on Debian: {package} and libc6-dev), or take {item.name} from a mirror",
-                Location(str(BUILDS / item.entry["build"]["go"])),
-                item.name,
-            )
-        )
-    return found
+
+def lacking(item: Item) -> Problem | None:
+    """What this machine lacks to compile an artifact that has parts in C; None where it has no such parts, or nothing is lacking."""
+    needed = c_compiler(item.arch)
+    if not item.entry["build"].get("c") or shutil.which(needed):
+        return None
+    package = "gcc" if needed == "gcc" else f"gcc-{needed.removesuffix('-gcc').replace('_', '-')}"
+    return Problem(
+        "artifact.compiler",
+        f"{item.name} {item.version} for {item.arch} has parts in C, and there is no {needed}",
+        f"install {package} with its C library (on Debian: {package} and libc6-dev)",
+        Location(str(BUILDS / item.entry["build"]["go"])),
+        item.name,
+    )
 
 
 def module_folder(what: str, go: str, module: str, toolchain: Mapping[str, str], root: Path = CACHE) -> Path:

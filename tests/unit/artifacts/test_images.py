@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cantiere import artifacts, imagebuild
+from cantiere import artifacts, imagebuild, preflight
 from cantiere.engine import Engine
 from cantiere.supply import pins
 
@@ -42,3 +42,15 @@ def test_programs_are_build_contexts_of_their_names(monkeypatch: pytest.MonkeyPa
     assert carrying[carrying.index("--build-context") + 1] == "apptainer=/store/apptainer"
     text = (artifacts.catalogue()[IMAGE].folder / "Containerfile").read_text(encoding="utf-8")
     assert text.count("COPY --from=apptainer ") == 2
+
+
+def test_a_missing_c_compiler_is_told_before_anything_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(preflight.supply, "missing", lambda names, *_others: names)
+    images = [(name, "", artifacts.catalogue()[name].reference) for name in ("worker", IMAGE)]
+    workspace: Any = SimpleNamespace(wanted=SimpleNamespace(images=images), site=pins.Anywhere())
+    nothing: Any = SimpleNamespace(images=())
+    (problem,) = preflight._compilers(workspace, nothing)
+    assert "apptainer" in problem.message and "libc6-dev" in problem.remedy
+    everything: Any = SimpleNamespace(images=[reference for _, _, reference in images])
+    assert list(preflight._compilers(workspace, everything)) == []
