@@ -19,6 +19,7 @@ import yaml
 
 from cantiere.errors import CantiereError, Location, Problem
 from cantiere.site import REPOSITORY, Site
+from cantiere.supply.pins import Anywhere, item, own_architecture
 
 PINS = REPOSITORY / "artifacts.yaml"
 IMAGES = REPOSITORY / "images"
@@ -43,6 +44,8 @@ class Image:
         Build arguments (versions).
     folder:
         Where its Containerfile is.
+    binaries:
+        Names of ``artifacts.yaml`` under ``binaries`` whose programs its Containerfile copies, each from the build context of that name.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Image:
     reference: str
     args: Mapping[str, str]
     folder: Path
+    binaries: tuple[str, ...] = ()
 
 
 @cache
@@ -84,7 +88,10 @@ def catalogue() -> Mapping[str, Image]:
         args = {key: str(value) for key, value in entry.get("args", {}).items()}
         folder = IMAGES / entry.get("folder", name)
         made_from = {"parent": images[parent].reference, "args": args, "files": _files(folder)}
-        images[name] = Image(name, parent, _reference(name, _digest(made_from)), args, folder)
+        binaries = tuple(entry.get("binaries", ()))
+        if binaries:
+            made_from["binaries"] = [item(other, Anywhere(), own_architecture()).pin for other in binaries]
+        images[name] = Image(name, parent, _reference(name, _digest(made_from)), args, folder, binaries)
     return images
 
 

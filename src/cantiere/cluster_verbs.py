@@ -51,7 +51,7 @@ def status(workspace: Workspace, cluster: Cluster, state: State, as_json: bool) 
 def kubectl(cluster: Cluster, arguments: Sequence[str]) -> int:
     """Run kubectl on a cluster that exists, with the site's kubeconfig."""
     from cantiere import supply
-    from cantiere.supply.bundle import own_architecture
+    from cantiere.supply.pins import own_architecture
 
     words = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
     program = shutil.which("kubectl")

@@ -14,9 +14,9 @@ from cantiere.engine import Engine
 from cantiere.errors import CantiereError, Location, Problem
 from cantiere.site import Site
 from cantiere.supply import ensure
-from cantiere.supply.bundle import own_architecture
 from cantiere.supply.download import is_address
 from cantiere.supply.mirror import INDEX
+from cantiere.supply.pins import own_architecture
 from cantiere.supply.unpacked import root_filesystem
 
 HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -48,6 +48,9 @@ def build(engine: Engine, image: Image, site: Site, log: Callable[[str], None]) 
     command = ["build", "--network", "host", "--tag", image.reference, "--file", str(image.folder / "Containerfile")]
     for key, value in arguments.items():
         command += ["--build-arg", f"{key}={value}"]
+    if image.binaries:
+        for name, stored in ensure(list(image.binaries), site, own_architecture(), log).items():
+            command += ["--build-context", f"{name}={stored.folder}"]
     if engine.name == "podman" and image.parent != ROOTFS and HOST_CA.is_file():
         # a site's own CA (a proxy that inspects TLS) is trusted while building, and is no part of the image
         command += ["--volume", f"{HOST_CA}:{HOST_CA}:ro"]

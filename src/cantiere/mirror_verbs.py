@@ -26,8 +26,9 @@ def _say(line: str) -> None:
 
 def _pull(options: argparse.Namespace, folder: Path, site: Site) -> int:
     from cantiere.supply import bundle
+    from cantiere.supply.pins import own_architecture
 
-    index = bundle.pull(folder, site, options.arch or [bundle.own_architecture()], _say)
+    index = bundle.pull(folder, site, options.arch or [own_architecture()], _say)
     entries = index["artifacts"]
     files = [file for entry in entries for file in entry["files"]]
     result = {"folder": str(folder), "artifacts": len(entries), "files": len(files), "bytes": sum(file["size"] for file in files)}

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from cantiere import artifacts, bridge
+from cantiere import artifacts, bridge, supply
 from cantiere import observe as look
 from cantiere.cluster.preflight import check as cluster_preflight
 from cantiere.containers_conf import containers_conf
@@ -22,6 +22,7 @@ from cantiere.errors import PreflightError, Problem
 from cantiere.machines.ready import check as machines_preflight
 from cantiere.plan.definition import Observation
 from cantiere.state import write_atomic
+from cantiere.supply import gobuild, pins
 from cantiere.workspace import Workspace
 
 GIB = 1024**3
@@ -66,6 +67,7 @@ def check(workspace: Workspace) -> None:
     problems += _ports(workspace, seen)
     problems += _network(workspace, engine, seen)
     problems += _devices(workspace)
+    problems += _compilers(workspace, seen)
     problems += _references(workspace)
     problems += _issuers(workspace)
     if problems:
@@ -129,6 +131,15 @@ def _disk(workspace: Workspace, seen: Observation) -> Iterable[Problem]:
         yield Problem(
             "disk.small", message, "free disk space below /var/lib/containers, or lower the caches' high watermarks", path=str(folder)
         )
+
+
+def _compilers(workspace: Workspace, seen: Observation) -> Iterable[Problem]:
+    """What is lacking to compile the programs that images carry, where these are to be made."""
+    made = [artifacts.catalogue()[name] for name, _, reference in workspace.wanted.images if reference not in seen.images]
+    names = tuple(dict.fromkeys(name for image in made for name in image.binaries))
+    for name in supply.missing(names, workspace.site, pins.own_architecture()):
+        if problem := gobuild.lacking(pins.item(name, workspace.site, pins.own_architecture())):
+            yield problem
 
 
 def _memory(workspace: Workspace) -> Iterable[Problem]:

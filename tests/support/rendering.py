@@ -18,7 +18,7 @@ from cantiere.cluster.wanted import overridden
 from cantiere.errors import CantiereError
 from cantiere.kubernetes.text import plain
 from cantiere.supply import charts
-from cantiere.supply.bundle import own_architecture
+from cantiere.supply.pins import own_architecture
 from cantiere.values.model import Context, Release
 from support.charts import documents
 from support.sizes import context, releases

@@ -42,7 +42,7 @@ spec:
   priorityClassName: {{ . }}
   {{- end }}
   securityContext:
-    seccompProfile: {type: RuntimeDefault}
+    seccompProfile: {{- toYaml $class.seccompProfile | nindent 6 }}
   containers:
     - name: htcondor
       image: {{ include "htcondor.image" (mustMergeOverwrite (deepCopy $root.Values.image) (deepCopy $class.image)) }}

@@ -23,7 +23,7 @@ from cantiere.errors import CantiereError, Problem
 from cantiere.kubernetes.text import as_yaml
 from cantiere.site import Site
 from cantiere.state import write_atomic
-from cantiere.supply.bundle import own_architecture
+from cantiere.supply.pins import own_architecture
 from cantiere.values.helmfile import Source, document
 from cantiere.values.model import Release
 

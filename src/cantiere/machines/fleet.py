@@ -19,6 +19,7 @@ from cantiere.machines.ssh import Ssh
 from cantiere.model import Facility
 from cantiere.providers.base import Provider
 from cantiere.providers.choose import provider_of
+from cantiere.services import htcondor
 from cantiere.site import REPOSITORY, Site
 from cantiere.supply import charts
 from cantiere.supply.push import Registry
@@ -126,7 +127,8 @@ class Fleet:
         """What the variables of each machine depend on; of artifacts, those that are in the store."""
         there = [name for name in self.artifacts() if name not in missing]
         found = {name: supply.placed([name], self.site, ARCHITECTURE) for name in there}
-        return roles.Context(placed, self.network, self.version(), leader, found, self.registry_place(placed))
+        jobs = any(pool.properties.get("job_containers") for pool in self.facility.of_type(htcondor.TYPE))
+        return roles.Context(placed, self.network, self.version(), leader, found, self.registry_place(placed), jobs)
 
     def registry_place(self, placed: Sequence[Machine]) -> registry.Place | None:
         """Where the site's own registry is; None where nothing needs images of ours, and where the site names another one."""

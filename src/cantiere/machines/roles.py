@@ -54,6 +54,8 @@ class Context:
         Artifact name to what role ``cantiere_artifacts`` takes for it.
     registry:
         Where the site's own registry is; None where it has none.
+    job_containers:
+        Whether pods run jobs that name a container image.
     """
 
     machines: Sequence[Machine]
@@ -62,6 +64,7 @@ class Context:
     leader: str
     placed: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     registry: Place | None = None
+    job_containers: bool = False
 
 
 def roles_of(machine: Machine, context: Context) -> tuple[str, ...]:
@@ -138,6 +141,7 @@ def _cluster(machine: Machine, context: Context) -> dict[str, Any]:
         "kubernetes_taints": list(machine.taints),
         "kubernetes_pod_subnet": network.pod_subnet,
         "kubernetes_service_subnet": network.service_subnet,
+        "kubernetes_job_containers": context.job_containers,
         "kube_network_image": _reference(context, "kube-router-image"),
         "kube_network_service_subnet": network.service_subnet,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.model import Container, Facility, Mount, Node, Probe, Secret, SecretFile
-from cantiere.services import xrootd
+from cantiere.services import job_containers, xrootd
 from cantiere.services.facts import CA, Facts
 from cantiere.services.htcondor_pod import Pod
 
@@ -74,6 +74,8 @@ class Pool:
         Variables of every job.
     cgroups:
         Whether an execute point holds its jobs to their limits by control groups of its own.
+    job_containers:
+        Whether a job may name the container image in which it runs.
     pod:
         What differs in a pod of a cluster; None anywhere else.
     """
@@ -91,6 +93,7 @@ class Pool:
     retirement_time: float
     job_environment: Mapping[str, str]
     cgroups: bool
+    job_containers: bool = False
     pod: Pod | None = None
 
 
@@ -229,6 +232,7 @@ def pool(node: Node, facts: Facts) -> Pool:
         retirement_time=node.properties["job_retirement_time"],
         job_environment=_job_environment(node, facts),
         cgroups=False,  # the container has no capability for it, and its limits are the machine's
+        job_containers=node.properties.get("job_containers", False),
     )
 
 
@@ -263,6 +267,8 @@ def variables(pool: Pool, *roles: str) -> dict[str, Any]:
             "job_environment": pool.job_environment,
             "cgroups": pool.cgroups,
         }
+        if pool.job_containers:
+            told |= {"job_binds": job_containers.BINDS}
     if {"central-manager", "access-point"} & set(roles):
         told |= {
             "audience": pool.audience,
@@ -348,7 +354,7 @@ def _worker(node: Node, facts: Facts, number: int, probe: Probe) -> Container:
     return Container(
         name=name,
         service=node.name,
-        image="worker",
+        image=job_containers.worker_image(node),
         settings=settings(node, facts, "execute-point"),
         role="execute-point",
         secrets=(SecretFile(CA, "ca.pem", "certificate"), idtoken(node, facts, name, "READ", "ADVERTISE_STARTD", "ADVERTISE_MASTER")),

@@ -86,6 +86,7 @@ def pool(given: Mapping[str, Any], facts: Mapping[str, Any]) -> htcondor.Pool:
         retirement_time=float(given["retirement_time"]),
         job_environment=htcondor.XROOTD_CLIENT | {"X509_CERT_DIR": CERTIFICATES[facts["os_family"]]} | dict(given["job_environment"]),
         cgroups=not facts["container"],
+        job_containers=bool(given["job_containers"]),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -16,15 +15,8 @@ from typing import Any
 from cantiere.errors import CantiereError, Location, Problem
 from cantiere.supply import charts, ensure
 from cantiere.supply.mirror import FORMAT, INDEX, path_of, read_index
-from cantiere.supply.pins import ROOTFS, Item, Supplied, catalogue, item
+from cantiere.supply.pins import ROOTFS, Item, Supplied, catalogue, item, own_architecture
 from cantiere.supply.store import Log, Stored, sha256
-
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-def own_architecture() -> str:
-    """Architecture of this machine as artifacts name it."""
-    return MACHINES.get(platform.machine(), platform.machine())
 
 
 def offered(site: Supplied) -> tuple[str, ...]:

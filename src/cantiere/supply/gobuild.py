@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from cantiere.errors import CantiereError, Location, Problem
-from cantiere.supply.pins import BUILDS, Item
+from cantiere.supply.pins import BUILDS, Item, own_architecture
 from cantiere.supply.store import CACHE, Log, Made
+
+C_TARGETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 
 
 def build(item: Item, folder: Path, toolchain: Mapping[str, str], log: Log, root: Path = CACHE) -> list[Made]:
@@ -22,7 +25,8 @@ def build(item: Item, folder: Path, toolchain: Mapping[str, str], log: Log, root
     Parameters
     ----------
     item:
-        Its ``build`` says which folder of ``builds/``, which packages, and what is stamped into them.
+        Its ``build`` says which folder of ``builds/``, which packages, what is stamped into them, whether they have parts in C, and
+        how a copy of the module's sources is completed first.
     folder:
         Takes the programs.
     toolchain:
@@ -40,13 +44,56 @@ def build(item: Item, folder: Path, toolchain: Mapping[str, str], log: Log, root
     spec = item.entry["build"]
     source = BUILDS / spec["go"]
     same_version(item, source)
+    go = compiler(toolchain["go"], toolchain["wheel"], root)
+    settings = variables(item.arch, spec.get("unlisted", ""), root)
     stamps = [f"-X {symbol}={item.fill(str(value))}" for symbol, value in spec.get("stamp", {}).items()]
-    command = [str(compiler(toolchain["go"], toolchain["wheel"], root)), "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
+    command = [str(go), "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
     command += ["-tags", spec.get("tags", ""), "-ldflags", " ".join(["-s -w -buildid=", *stamps])]
     command += ["-o", f"{folder}/", *spec.get("packages", ["."])]
-    _run(item, command, source, variables(item.arch, spec.get("unlisted", ""), root), log)
+    if problem := lacking(item):
+        raise CantiereError(problem)
+    if spec.get("c"):
+        settings = {**settings, "CGO_ENABLED": "1", "CC": c_compiler(item.arch)}
+    if "completed" not in spec:
+        _run(item, command, source, settings, log)
+    else:
+        with tempfile.TemporaryDirectory(prefix="cantiere-go-") as place:
+            tree = Path(place) / "source"
+            shutil.copytree(module_folder(item.name, spec["go"], spec["module"], toolchain, root), tree, copy_function=shutil.copyfile)
+            _complete(item, go, tree, {**variables("", "", root), "GOARCH": ""}, log)
+            _run(item, command, tree, settings, log)
     links = item.links
     return [Made(path.name, links.get(path.name, ())) for path in sorted(folder.iterdir())]
+
+
+def _complete(item: Item, go: Path, tree: Path, settings: Mapping[str, str], log: Log) -> None:
+    """Put into a copy of a module's sources what its own configure step would write."""
+    spec = item.entry["build"]
+    for name, place in spec["completed"]["files"].items():
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(BUILDS / spec["go"] / name, tree / place)
+    for folder, words in spec["completed"]["run"].items():
+        _run(item, [str(go), "run", "-mod=readonly", *words], tree / folder, settings, log)
+
+
+def c_compiler(arch: str) -> str:
+    """Name of the C compiler for an architecture."""
+    return "gcc" if arch == own_architecture() else f"{C_TARGETS[arch]}-gcc"
+
+
+def lacking(item: Item) -> Problem | None:
+    """What this machine lacks to compile an artifact that has parts in C; None where it has no such parts, or nothing is lacking."""
+    needed = c_compiler(item.arch)
+    if not item.entry["build"].get("c") or shutil.which(needed):
+        return None
+    package = "gcc" if needed == "gcc" else f"gcc-{needed.removesuffix('-gcc').replace('_', '-')}"
+    return Problem(
+        "artifact.compiler",
+        f"{item.name} {item.version} for {item.arch} has parts in C, and there is no {needed}",
+        f"install {package} with its C library (on Debian: {package} and libc6-dev)",
+        Location(str(BUILDS / item.entry["build"]["go"])),
+        item.name,
+    )
 
 
 def module_folder(what: str, go: str, module: str, toolchain: Mapping[str, str], root: Path = CACHE) -> Path:

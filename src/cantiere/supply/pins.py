@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ PINS = REPOSITORY / "artifacts.yaml"
 BUILDS = REPOSITORY / "builds"
 ROOTFS = "rootfs"
 ARCHITECTURES = ("amd64", "arm64")
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 SECTIONS = {"binaries": "binaries", "packages": "packages", "cluster_images": "image"}
 CHARTS = "charts"
 """The section of Helm charts: a site's own pins may name further ones there."""
@@ -100,6 +102,11 @@ class Item:
         for key, value in values.items():
             text = text.replace("{" + key + "}", value)
         return text
+
+
+def own_architecture() -> str:
+    """Architecture of this machine as artifacts name it."""
+    return MACHINES.get(platform.machine(), platform.machine())
 
 
 @lru_cache(maxsize=8)

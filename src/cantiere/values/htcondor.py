@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from cantiere.errors import Problem
 from cantiere.model import Facility, Node, SecretFile
-from cantiere.services import dask, htcondor, iam, monitoring, xrootd
+from cantiere.services import dask, htcondor, iam, job_containers, monitoring, xrootd
 from cantiere.services.facts import CA, IAM_PORT
 from cantiere.services.htcondor_pod import Pod
 from cantiere.values import iam as iam_values
@@ -137,7 +137,7 @@ def releases(node: Node, context: Context) -> tuple[Release, ...]:
             values=values,
             node=node.name,
             needs=(*storage.needs(context.facility), *needed, *node.requirements.get("software", ()), *_scaler(classes)),
-            images=parts.own_images(context, "htcondor", *(one.properties["image"] for one in classes)),
+            images=parts.own_images(context, "htcondor", *(job_containers.worker_image(node, one.properties["image"]) for one in classes)),
             secrets=tuple(secrets),
             links=_links(node, context),
         ),
@@ -205,15 +205,17 @@ def _class_values(node: Node, context: Context, one: WorkerClass) -> dict[str, A
         leave_after=round(scaling["cooldown"]) if scaling["style"] == "keda" else 0,
     )
     pool = replace(htcondor.pool(node, facts), cpus=one.cpus, memory=one.memory, pod=pod)
+    seccomp = {"seccompProfile": dict(job_containers.SECCOMP)} if pool.job_containers else {}
     requested = {"cpu": f"{round(properties['requested_cpus'] * 1000)}m"} if properties["requested_cpus"] else {}
     return {
         "name": one.name,
-        "image": parts.image(context, properties["image"]),
+        "image": parts.image(context, job_containers.worker_image(node, properties["image"])),
         "settings": htcondor.variables(pool, "execute-point"),
         "gpuResource": properties["gpu_resource"],
         "existingSecret": _worker(node, one),
         "secretDigest": "",
         "podLabels": _job_labels(node, context),
+        **seccomp,
         "style": scaling["style"],
         "autoscaling": {
             "min": max(scaling["min"], 1) if scaling["style"] == "hpa" else scaling["min"],

@@ -18,6 +18,15 @@ import json, os, sys
 if sys.argv[1:] == ["env", "GOVERSION"]:
     print("{version}")
     raise SystemExit
+if sys.argv[1] == "mod":
+    raise SystemExit
+if sys.argv[1] == "list":
+    print(os.environ["SOURCES"])
+    raise SystemExit
+if sys.argv[1] == "run":
+    with open("config.go", "w") as file:
+        file.write(" ".join([os.environ["GOARCH"], *sys.argv[2:]]))
+    raise SystemExit
 names = ("CGO_ENABLED", "GOARCH", "GOFLAGS", "GOMODCACHE", "GONOSUMDB", "GOTOOLCHAIN")
 print("go: downloading something v1.0.0", file=sys.stderr)
 with open(os.path.join(sys.argv[sys.argv.index("-o") + 1], "etcd"), "w") as file:
@@ -35,6 +44,21 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str = "go
     go.chmod(0o755)
     monkeypatch.setenv("PATH", str(go.parent))
     return go
+
+
+class Kept:
+    """A temporary folder that stays."""
+
+    def __init__(self, folder: Path, kept: list[Path]) -> None:
+        self.folder = folder
+        kept.append(folder)
+
+    def __enter__(self) -> str:
+        self.folder.mkdir()
+        return str(self.folder)
+
+    def __exit__(self, *_raised: object) -> None:
+        return None
 
 
 def quiet(line: str) -> None:
@@ -78,6 +102,52 @@ def test_one_module_is_unlisted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     gobuild.build(pins.item("kube-router", Anywhere(), "amd64"), tmp_path / "out", TOOLCHAIN, quiet, tmp_path)
     told = json.loads((tmp_path / "out" / "etcd").read_text(encoding="utf-8"))
     assert told["settings"]["GONOSUMDB"] == "github.com/cloudnativelabs/kube-router/v2"
+
+
+def apptainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The module's sources as the proxy gives them: nothing may be written there."""
+    sources = tmp_path / "sources"
+    (sources / "internal/pkg/buildcfg").mkdir(parents=True)
+    (sources / "go.mod").write_text("module github.com/apptainer/apptainer\n", encoding="utf-8")
+    monkeypatch.setenv("SOURCES", str(sources))
+    (tmp_path / "out").mkdir()
+    return sources
+
+
+def test_sources_that_lack_something_are_completed_in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler(tmp_path, monkeypatch)
+    sources = apptainer(tmp_path, monkeypatch)
+    gcc = tmp_path / "bin" / "gcc"
+    gcc.write_text("#!/bin/sh\n", encoding="utf-8")
+    gcc.chmod(0o755)
+    kept: list[Path] = []
+    monkeypatch.setattr(gobuild.tempfile, "TemporaryDirectory", lambda prefix: Kept(tmp_path / prefix, kept))
+    gobuild.build(pins.item("apptainer", Anywhere(), pins.own_architecture()), tmp_path / "out", TOOLCHAIN, quiet, tmp_path)
+    tree = kept[0] / "source"
+    told = json.loads((tmp_path / "out" / "etcd").read_text(encoding="utf-8"))
+    assert told["folder"] == str(tree)
+    assert (told["settings"]["CGO_ENABLED"], told["settings"]["GONOSUMDB"]) == ("1", "github.com/apptainer/apptainer")
+    assert told["arguments"][-2:] == ["./cmd/apptainer", "./cmd/starter"]
+    assert (tree / "builddir/config.h").read_text(encoding="utf-8") == (pins.BUILDS / "apptainer/config.h").read_text(encoding="utf-8")
+    ran = (tree / "internal/pkg/buildcfg/config.go").read_text(encoding="utf-8")
+    assert ran == " -mod=readonly confgen/gen.go ../../../builddir/config.h", "it runs on this machine, whatever is compiled"
+    assert not (sources / "builddir").exists()
+
+
+def test_parts_in_c_need_a_c_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler(tmp_path, monkeypatch)
+    apptainer(tmp_path, monkeypatch)
+    with pytest.raises(CantiereError, match="there is no gcc") as raised:
+        gobuild.build(pins.item("apptainer", Anywhere(), pins.own_architecture()), tmp_path / "out", TOOLCHAIN, quiet, tmp_path)
+    assert "libc6-dev" in raised.value.problems[0].remedy
+    other = next(arch for arch in pins.ARCHITECTURES if arch != pins.own_architecture())
+    with pytest.raises(CantiereError, match=f"there is no {gobuild.C_TARGETS[other]}-gcc"):
+        gobuild.build(pins.item("apptainer", Anywhere(), other), tmp_path / "out", TOOLCHAIN, quiet, tmp_path)
+
+
+def test_what_is_compiled_in_is_of_the_pinned_version() -> None:
+    version = pins.version("apptainer", Anywhere())
+    assert f'#define PACKAGE_VERSION "{version}"' in (pins.BUILDS / "apptainer/config.h").read_text(encoding="utf-8")
 
 
 def test_what_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

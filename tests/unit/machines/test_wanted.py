@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,16 @@ def test_variables_of_a_control_plane(repository: Path) -> None:
     assert found["virtual_address_peers"] == ["10.0.0.11", "10.0.0.13"]
     assert found["base_firewall_trusted"] == ["10.0.0.0/24", "10.244.0.0/16"]
     assert [rule["port"] for rule in found["base_firewall_ports"]] == [6443]
+
+
+def test_nodes_get_the_profile_of_job_containers_only_where_jobs_name_images(repository: Path) -> None:
+    given = context(repository)
+    told = [variables(given.machines[-1], replace(given, job_containers=asked))["kubernetes_job_containers"] for asked in (False, True)]
+    assert told == [False, True]
+    profile = json.loads((repository / "roles/kubernetes/files/job-containers.json").read_text(encoding="utf-8"))
+    (refused,) = profile["syscalls"]
+    assert refused["action"] == "SCMP_ACT_ERRNO" and {"bpf", "init_module", "kexec_load", "open_by_handle_at"} <= set(refused["names"])
+    assert not {"clone", "clone3", "unshare", "setns", "mount", "umount2", "pivot_root"} & set(refused["names"])
 
 
 def test_without_networks_machines_trust_each_other_alone(repository: Path) -> None:

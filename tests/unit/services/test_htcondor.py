@@ -159,3 +159,14 @@ def problems(node: Node) -> list[str]:
 def test_check_finds_groups_and_issuers_that_no_token_carries() -> None:
     assert problems(pool_node(trusted_issuers=["https://wlcg.example.org"])) == []
     assert problems(pool_node(allowed_groups=["cms"], trusted_issuers=["http://wlcg.example.org"])) == ["pool.group", "pool.issuer"]
+
+
+def test_jobs_name_container_images_only_where_the_pool_says_so() -> None:
+    usual, asked = pool_node(), pool_node(job_containers=True)
+    *heads, first, _ = htcondor.containers(asked, facts(asked))
+    assert [container.image for container in heads] == ["htcondor", "htcondor"]
+    assert first.image == "worker-apptainer" and first.devices == () and first.capabilities == ()
+    assert first.settings["job_binds"] == ["/cvmfs", htcondor.TRUST_FOLDER, htcondor.TRUST_BUNDLE]
+    assert {container.image for container in htcondor.containers(usual, facts(usual))} == {"htcondor", "worker"}
+    for role in ("central-manager", "access-point"):
+        assert htcondor.settings(asked, facts(asked), role) == htcondor.settings(usual, facts(usual), role)

@@ -35,16 +35,16 @@ accounts: Any = load("scitokens-account")
 credmon: Any = load("credmon")
 
 
-def render(template: str, role: str) -> str:
-    pool = pool_node(cpus_per_worker=2)
+def render(template: str, role: str, **properties: Any) -> str:
+    pool = pool_node(cpus_per_worker=2, **properties)
     known = facts(pool, monitoring_node("pool"))
     environment = Environment(loader=FileSystemLoader(IMAGE / "templates"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     variables = htcondor.settings(pool, known, role) if role else {}
     return environment.get_template(template).render(**variables, role=role)
 
 
-def condor(role: str) -> dict[str, str]:
-    lines = render("etc/condor/config.d/10-facility.conf.j2", role).splitlines()
+def condor(role: str, **properties: Any) -> dict[str, str]:
+    lines = render("etc/condor/config.d/10-facility.conf.j2", role, **properties).splitlines()
     return dict(line.split(" = ", 1) for line in lines if " = " in line and not line.startswith("#"))
 
 
@@ -70,6 +70,17 @@ def test_every_slot_has_an_account_of_its_own() -> None:
     assert len(set(slots.values())) == len(slots) == 6
     assert slots["SLOT1_1_USER"] == "cslot1"
     assert told["NOBODY_SLOT_USER"] not in slots.values()
+
+
+def test_jobs_run_in_images_by_apptainer_only_where_the_pool_says_so() -> None:
+    usual, told = condor("execute-point"), condor("execute-point", job_containers=True)
+    assert not any("SINGULARITY" in name for name in usual)
+    assert told == usual | {
+        "SINGULARITY": "/usr/bin/apptainer",
+        "SINGULARITY_BIND_EXPR": '"/cvmfs /etc/grid-security/certificates /etc/ssl/certs/ca-certificates.crt"',
+        "SINGULARITY_RUN_TEST_BEFORE_JOB": "False",
+        "SINGULARITY_USE_PID_NAMESPACES": "False",
+    }
 
 
 def test_without_a_role_nothing_is_configured() -> None:

@@ -39,6 +39,7 @@ def given(*roles: str, **changed: Any) -> dict[str, Any]:
         "memory": "",
         "retirement_time": 600,
         "job_environment": {},
+        "job_containers": False,
     }
     return variables | changed
 
@@ -189,3 +190,10 @@ def test_a_machine_renders_as_an_image_does(tmp_path: Path) -> None:
     subprocess.run([sys.executable, REPOSITORY / "images/base/render", folder, tmp_path], env=environment, check=True)
     inside = {f"/{path.relative_to(tmp_path)}": path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
     assert image_files.rendered(folder, told, role) == inside
+
+
+def test_jobs_in_images_have_their_own_processes_on_a_machine_but_not_in_a_container() -> None:
+    assert "SINGULARITY" not in condor(given())
+    told = condor(given(job_containers=True))
+    assert told["SINGULARITY"] == "/usr/bin/apptainer" and "SINGULARITY_USE_PID_NAMESPACES" not in told
+    assert condor(given(job_containers=True), FACTS | {"container": True})["SINGULARITY_USE_PID_NAMESPACES"] == "False"

@@ -17,7 +17,7 @@ from unit.services.samples_pool import facts as sample_facts
 from unit.services.samples_pool import monitoring_node, pool_node
 
 DOMAIN = "facility.svc.cluster.local"
-TAGS = {"htcondor": "1", "worker": "2", "condor-exporter": "3"}
+TAGS = {"htcondor": "1", "worker": "2", "worker-apptainer": "4", "condor-exporter": "3"}
 GPU = {"name": "gpu", "cpus": 8, "memory": 64 << 30, "gpus": 2, "scaling": {"style": "keda", "min": 0, "max": 4, "cooldown": 120.0}}
 
 
@@ -70,6 +70,19 @@ def test_classes() -> None:
     assert gpu["settings"]["slot_accounts"] == 18
     assert "keda" in release(pool, monitoring_node("pool")).needs
     assert "keda" not in release(pool_node()).needs
+
+
+def test_execute_pods_may_make_user_namespaces_only_where_jobs_name_images() -> None:
+    own = {"name": "own", "cpus": 1, "memory": 1 << 30, "image": "registry.example/own:1"}
+    assert all("seccompProfile" not in one and "job_binds" not in one["settings"] for one in classes(pool_node()).values())
+    pool = pool_node(job_containers=True, worker_classes=[own])
+    found = classes(pool)
+    assert found["default"]["image"]["repository"].endswith("/worker-apptainer")
+    assert found["own"]["image"] == {"repository": "registry.example/own", "tag": "1"}
+    for one in found.values():
+        assert one["seccompProfile"] == {"type": "Localhost", "localhostProfile": "cantiere/job-containers.json"}
+        assert "/cvmfs" in one["settings"]["job_binds"]
+    assert "worker-apptainer" in release(pool).images
 
 
 def test_an_execute_pod_has_the_least_token_of_its_class_and_no_key() -> None:

@@ -91,7 +91,7 @@ def access_point() -> str:
     return str(submit.collector().locate(htcondor.DaemonType.Schedd, os.environ["CANTIERE_POOL_SCHEDD"]))
 
 
-def start_jobs(script: str, count: int = 1, token: bool = False, requirements: str = "true", memory: int = 64) -> int:
+def start_jobs(script: str, count: int = 1, token: bool = False, requirements: str = "true", memory: int = 64, image: str = "") -> int:
     """Submit jobs that run a shell script.
 
     Parameters
@@ -106,6 +106,8 @@ def start_jobs(script: str, count: int = 1, token: bool = False, requirements: s
         Where they may run, as a ClassAd expression.
     memory:
         Memory of each in MiB.
+    image:
+        The container image in which they run: a folder or a SIF file, of the notebook or below ``/cvmfs``; empty is none.
 
     Returns
     -------
@@ -125,6 +127,8 @@ def start_jobs(script: str, count: int = 1, token: bool = False, requirements: s
         "request_cpus": "1",
         "request_memory": str(memory),
     }
+    if image:
+        description |= {"universe": "container", "container_image": image}
     if token:
         store_credential()
         description["use_oauth_services"] = SERVICE
