@@ -186,6 +186,10 @@ def test_quota() -> None:
     assert problem.message == "the plan needs 6 more cores, 4 of 8 are left: 2 are missing (control-1 2, worker-1 4)"
     assert "raise the quota of cores to 10" in problem.remedy
     assert quota.short(asks, {"cores": Limit(-1, 99)}, "lab") == []
+    many = [Ask(f"worker-{number}", {"ports": 1}) for number in range(1, 10)]
+    assert "(worker-1 1, worker-2 1, worker-3 1, worker-4 1, worker-5 1, worker-6 1, and 3 machines more)" in str(
+        quota.short(many, {"ports": Limit(5)}, "lab")[0]
+    )
 
 
 @pytest.mark.parametrize("mark", [marks.Mark("cantiere-lab", "3f0c"), marks.Mark("cantiere-lab", "3f0c", "worker-1")])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from cantiere.errors import Problem
 
 UNLIMITED = -1
+SHOWN = 6
 NAMES = {
     "instances": "servers",
     "cores": "cores",
@@ -77,7 +78,8 @@ def short(asks: Sequence[Ask], limits: Mapping[str, Limit], project: str) -> lis
         free = limit.most - limit.used
         if limit.most == UNLIMITED or total <= free or not total:
             continue
-        told = ", ".join(f"{name} {amount}" for name, amount in who.items())
+        told = ", ".join(f"{name} {amount}" for name, amount in list(who.items())[:SHOWN])
+        told += f", and {len(who) - SHOWN} machines more" if len(who) > SHOWN else ""
         what = NAMES[resource]
         problems.append(
             Problem(
