@@ -167,6 +167,11 @@ def test_lost_state(cloud: SmallCloud, tmp_path: Path) -> None:
         found.delete(name)
     found.release()
     assert cloud.belongings() == before
+    provider(tmp_path).ground.make(LINEAGE, print)
+    for port in [port for port in cloud.objects["ports"].values() if "virtual" in port["name"]]:
+        cloud.objects["ports"].pop(port["id"])
+    with pytest.raises(CantiereError, match=f"lineage: {LINEAGE}"):
+        provider(tmp_path / "nowhere", "").holds()
 
 
 @pytest.mark.parametrize("answered", [False, True])

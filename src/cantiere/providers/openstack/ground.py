@@ -53,8 +53,6 @@ class Ground:
         """Whether any of it is there."""
         if self.key.is_file():
             return True
-        if not self.cloud.lineages():
-            return False
         mine = {"project_id": self.cloud.project}
         kinds = (self._net.ports, self._net.routers, self._net.networks, self._net.security_groups)
         marked = any(self._first("what is shared", partial(listing, **mine)) for listing in kinds)
