@@ -76,7 +76,7 @@ def check(workspace: Workspace) -> None:
 
 def rights(workspace: Workspace) -> Iterable[Problem]:
     """What the user lacks to run containers or machines on this machine; machines and clusters elsewhere need nothing here."""
-    if os.geteuid() != 0 and workspace.site.provider.get("type") not in ("hosts", "cluster"):
+    if os.geteuid() != 0 and workspace.site.provider.get("type") not in ("hosts", "cluster", "openstack"):
         yield Problem("rights.root", "a facility on this machine needs root", "run `sudo ./cantiere up`", path="root")
 
 

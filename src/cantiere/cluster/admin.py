@@ -40,15 +40,16 @@ def fetch(fleet: Fleet, target: Path) -> bool:
     for machine in controls:
         done = fleet.ssh.run(machine.name, f"test -f {MEMBER} && cat {ADMIN}", timeout=SSH_SECONDS)
         if done.returncode == 0:
-            addresses = [endpoint(placed, fleet.network), *(f"{item.address}:{API_PORT}" for item in controls)]
-            text = pointed(done.stdout, next((item for item in addresses if _answers(item)), addresses[0]))
+            ways = [(endpoint(placed, fleet.network), ""), *((f"{item.address}:{API_PORT}", "") for item in controls)]
+            ways += [(f"{item.door}:{API_PORT}", item.address) for item in controls if item.door]
+            text = pointed(done.stdout, *next((way for way in ways if _answers(way[0])), ways[0]))
             if not target.is_file() or target.read_text(encoding="utf-8") != text:
                 write_atomic(target, text, 0o600)
             return True
     return False
 
 
-def pointed(kubeconfig: str, address: str) -> str:
+def pointed(kubeconfig: str, address: str, certified: str = "") -> str:
     """A kubeconfig whose clusters are reached at an address.
 
     Parameters
@@ -57,10 +58,14 @@ def pointed(kubeconfig: str, address: str) -> str:
         As kubeadm wrote it.
     address:
         Host and port.
+    certified:
+        Name in the API server's certificate, where that is another than the host.
     """
     content = yaml.safe_load(kubeconfig)
     for item in content["clusters"]:
         item["cluster"]["server"] = f"https://{address}"
+        if certified:
+            item["cluster"]["tls-server-name"] = certified
     return yaml.safe_dump(content, sort_keys=False)
 
 

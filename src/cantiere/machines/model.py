@@ -33,6 +33,10 @@ class Machine:
         What it must have at least: ``num_cpus``, ``mem_size`` (bytes), ``disk_size`` (bytes), ``num_gpus``.
     host_key:
         Its public SSH host key where the provider knows it (``ssh-ed25519 AAAA…``), or ``""``.
+    door:
+        Address by which it is reached from outside of its network, or ``""`` where that is its address.
+    jump:
+        The machine through which SSH goes to it, or ``""``.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Machine:
     taints: tuple[str, ...] = ()
     needs: Mapping[str, int] = field(default_factory=dict)
     host_key: str = ""
+    door: str = ""
+    jump: str = ""
 
     @property
     def controls(self) -> bool:

@@ -34,6 +34,8 @@ class Place:
         The authority behind its certificate, PEM; ``""`` while there is none.
     digest:
         Of the files; ``""`` while they are not there.
+    outside:
+        Address by which this machine reaches it, or ``""`` where that is its address.
     """
 
     machine: str
@@ -41,6 +43,7 @@ class Place:
     folder: PurePosixPath
     ca: str = ""
     digest: str = ""
+    outside: str = ""
 
     @property
     def name(self) -> str:
@@ -50,8 +53,8 @@ class Place:
     @property
     def secrets(self) -> tuple[SecretFile, ...]:
         """What the registry needs of the site's store; a new address makes a new certificate."""
-        names = {"common_name": self.address, "names": f"{self.address},{self.machine}"}
-        host = Secret(f"host-registry-{self.address}", "generate:certificate", names)
+        names = {"common_name": self.address, "names": ",".join(filter(None, (self.address, self.machine, self.outside)))}
+        host = Secret("-".join(filter(None, ("host-registry", self.address, self.outside))), "generate:certificate", names)
         return (
             SecretFile(CA, "ca.pem", "certificate"),
             SecretFile(host, "certificate.pem", "certificate"),
@@ -72,7 +75,7 @@ class Place:
     @property
     def door(self) -> str:
         """The same, where images are written."""
-        return f"{self.address}:{WRITE_PORT}/{PATH}"
+        return f"{self.outside or self.address}:{WRITE_PORT}/{PATH}"
 
 
 def machine_of(placed: Sequence[Machine]) -> Machine | None:
@@ -104,4 +107,5 @@ def place_of(placed: Sequence[Machine], folder: PurePosixPath, contents: Mapping
         folder=folder,
         ca=contents["ca.pem"].decode() if whole else "",
         digest=hashlib.sha256(b"\0".join(contents[name] for name in FILES)).hexdigest() if whole else "",
+        outside=machine.door,
     )

@@ -167,7 +167,7 @@ class Ssh:
 
     def _block(self, machine: Machine) -> str:
         options = {
-            "HostName": machine.address,
+            "HostName": machine.door or machine.address,
             "Port": machine.port,
             "User": machine.user,
             "HostKeyAlias": machine.name,
@@ -185,6 +185,8 @@ class Ssh:
         }
         if machine.key:
             options |= {"IdentityFile": Path(machine.key).expanduser(), "IdentitiesOnly": "yes"}
+        if machine.jump:
+            options["ProxyJump"] = machine.jump
         return f"Host {machine.name}\n" + "".join(f"    {key} {value}\n" for key, value in options.items())
 
     def _write_pinned(self, pinned: Mapping[str, str]) -> None:
@@ -207,7 +209,7 @@ def scan(machine: Machine) -> str:
     them (``PerSourcePenalties`` in sshd_config(5)).
     """
     for kind in ("ed25519", "ecdsa", "rsa"):
-        command = ["ssh-keyscan", "-T", str(CONNECT_SECONDS), "-p", str(machine.port), "-t", kind, machine.address]
+        command = ["ssh-keyscan", "-T", str(CONNECT_SECONDS), "-p", str(machine.port), "-t", kind, machine.door or machine.address]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         keys = [line.split(maxsplit=1)[1].strip() for line in done.stdout.splitlines() if line and not line.startswith("#")]
         if keys:

@@ -29,7 +29,7 @@ def removal_of(fleet: Fleet) -> Plan:
     provider = fleet.provider
     if not provider.makes_machines:
         return Plan(fleet.site.prefix, ())
-    return build_removal(fleet.site.prefix, FleetSeen(prepared=provider.prepared(), machines=provider.observe()))
+    return build_removal(fleet.site.prefix, FleetSeen(prepared=provider.holds(), machines=provider.observe()))
 
 
 def refuse(wanted: FleetWanted, seen: FleetSeen) -> None:
@@ -73,6 +73,7 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     walk(part, Apply(fleet, store, state, wanted.machines, seen, log), MACHINES_AT_ONCE, report)
     if problems := connect(fleet):
         raise CantiereError(problems)
+    keep_secrets(fleet)  # an address from outside is known only now
     wanted, seen = fleet.observe(patience=API_PATIENCE)
     wanted = replace(wanted, replace=frozenset())
     refuse(wanted, seen)

@@ -14,7 +14,7 @@ Log = Callable[[str], None]
 class Provider(Protocol):
     """Machines from somewhere.
 
-    ``observe``, ``addresses``, ``check`` and ``prepared`` never write. ``prepare``, ``create``, ``start``, ``stop``, ``delete`` and
+    ``observe``, ``place``, ``check``, ``prepared`` and ``holds`` never write. ``prepare``, ``create``, ``start``, ``stop``, ``delete`` and
     ``release`` do nothing where there is nothing left to do, and can be called again after a kill at any moment.
     Every object carries the site's prefix and the facility's lineage, so that it is found again without the state.
     """
@@ -65,6 +65,9 @@ class Provider(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a machine with its disk."""
+
+    def holds(self) -> bool:
+        """Whether anything of what all machines share is there, be it a part that a kill left."""
 
     def release(self) -> None:
         """Remove what all machines share; called when no machine is left."""

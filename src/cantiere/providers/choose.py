@@ -28,6 +28,10 @@ def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]]) -> Pro
         from cantiere.providers.hosts import Hosts
 
         return Hosts(site.prefix, site.state_dir, site.provider, site.file, filters)
+    if site.provider["type"] == "openstack":
+        from cantiere.providers.openstack import OpenStack
+
+        return OpenStack(site.prefix, site.state_dir, site.provider, site.kubernetes, site.file)
     from cantiere.providers.nspawn import Nspawn
 
     return Nspawn(site.prefix, site.state_dir, site.provider)

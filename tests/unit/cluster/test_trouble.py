@@ -127,3 +127,5 @@ def test_quota_that_is_used_up() -> None:
 def test_kubeconfig_points_to_an_address_that_is_reached() -> None:
     text = "clusters: [{name: k, cluster: {server: 'https://10.0.0.1:6443', certificate-authority-data: x}}]\nusers: []\n"
     assert "server: https://192.0.2.1:6443" in pointed(text, "192.0.2.1:6443")
+    assert "tls-server-name" not in pointed(text, "192.0.2.1:6443")
+    assert "tls-server-name: 10.0.0.1" in pointed(text, "198.51.100.7:6443", "10.0.0.1")

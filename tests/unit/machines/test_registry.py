@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from cryptography import x509
+
 from cantiere.machines import registry
 from cantiere.machines.model import Machine
 from cantiere.machines.roles import Context, digests, roles_of, variables
@@ -71,6 +73,15 @@ def test_another_address_makes_another_certificate(tmp_path: Path) -> None:
     again = place_of((replace(OWN, address="10.0.0.32"),), Path(place.folder))
     assert again is not None and again.digest != place.digest
     assert again.ca == place.ca
+
+
+def test_an_address_from_outside(tmp_path: Path) -> None:
+    """Images are written by the address that this machine reaches, which the certificate has too; nodes read by their own network."""
+    place = filled(tmp_path, (replace(OWN, door="198.51.100.7"),))
+    assert (place.prefix, place.door) == ("10.0.0.31:5000/cantiere", "198.51.100.7:5001/cantiere")
+    certificate = x509.load_pem_x509_certificate((Path(place.folder) / "certificate.pem").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {str(item) for item in names.get_values_for_type(x509.IPAddress)} == {"10.0.0.31", "198.51.100.7"}
 
 
 def test_roles_and_variables(tmp_path: Path) -> None:

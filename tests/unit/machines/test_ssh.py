@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,14 @@ def test_the_configuration_is_what_openssh_reads(ssh: Ssh) -> None:
     assert shown["one"]["stricthostkeychecking"] == "true" and shown["one"]["identitiesonly"] == "yes"
     assert shown["one"]["identityfile"] == str(Path("~/keys/one").expanduser()) and shown["two"]["identitiesonly"] == "no"
     assert ssh.config.stat().st_mode & 0o777 == 0o600
+
+
+def test_machines_behind_another(ssh: Ssh) -> None:
+    """One is reached by its address from outside, the other through it."""
+    ssh.write([replace(machine("one"), door="198.51.100.7"), replace(machine("two"), jump="one")])
+    shown = {name: settings(ssh, name) for name in ("one", "two")}
+    assert shown["one"]["hostname"] == "198.51.100.7" and "proxyjump" not in shown["one"]
+    assert shown["two"]["hostname"] == "192.0.2.7" and shown["two"]["proxyjump"] == "one"
 
 
 def settings(ssh: Ssh, name: str) -> dict[str, str]:

@@ -11,9 +11,10 @@ import pytest
 
 from cantiere.errors import CantiereError
 from cantiere.machines.model import Machine
+from cantiere.providers.keys import public_key
 from cantiere.providers.nspawn import Nspawn, host, images, rim
 from cantiere.providers.nspawn.cgroups import Cgroups, Layout, layout
-from cantiere.providers.nspawn.disk import READY, REMOVING, Disk, Spec, public_key, resolver
+from cantiere.providers.nspawn.disk import READY, REMOVING, Disk, Spec, resolver
 from cantiere.providers.nspawn.launch import command
 from cantiere.providers.nspawn.network import Network
 

@@ -177,6 +177,10 @@ class Hosts(Provider):
             self.ssh.disconnect(host)
         self.placement.forget(name)
 
+    def holds(self) -> bool:
+        """Never: listed machines share nothing that we make."""
+        return False
+
     def release(self) -> None:
         """Forget which machine was which; pinned host keys stay, as the machines do."""
         for name in self.hosts:

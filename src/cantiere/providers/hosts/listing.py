@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cantiere.errors import Location, Problem
+from cantiere.errors import Problem
 from cantiere.machines.model import Machine
+from cantiere.providers.places import Places
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,3}")
@@ -100,30 +99,11 @@ class _Reader:
     """Reads entries and records what is wrong with them."""
 
     def __init__(self, file: Path | None) -> None:
-        self.file, self.problems = file, list[Problem]()
-        self.root = yaml.compose(file.read_text(encoding="utf-8")) if file is not None else None
+        self.places, self.problems = Places(file), list[Problem]()
 
     def wrong(self, message: str, remedy: str, at: Sequence[str | int]) -> None:
         path = ("provider", *at)
-        self.problems.append(Problem("hosts.machine", message, remedy, self._place(path), ".".join(map(str, path))))
-
-    def _place(self, path: Sequence[str | int]) -> Location | None:
-        """Where the deepest part of a path that is written stands."""
-        if self.file is None:
-            return None
-        node, mark = self.root, None
-        for step in path:
-            if isinstance(node, yaml.MappingNode):
-                found = [(key, value) for key, value in node.value if key.value == step]
-                if not found:
-                    break
-                mark, node = found[0][0].start_mark, found[0][1]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-                node = node.value[step]
-                mark = node.start_mark
-            else:
-                break
-        return Location(str(self.file), mark.line + 1, mark.column + 1) if mark else Location(str(self.file))
+        self.problems.append(Problem("hosts.machine", message, remedy, self.places.of(path), ".".join(map(str, path))))
 
     def host(self, entry: Any, number: int) -> Host | None:
         """One entry; None where it is none."""

@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_ssh_private_key
-
+from cantiere.providers.keys import new_key, public_key
 from cantiere.state import write_atomic
 
 MAKING = "making"
@@ -159,14 +157,3 @@ def resolver(files: Sequence[Path] = RESOLVERS) -> str:
         if any(line.startswith("nameserver") and not line.split()[1].startswith(("127.", "::1")) for line in text.splitlines()):
             return text
     return texts[0] if texts else ""
-
-
-def new_key() -> str:
-    """A new private key in OpenSSH's format."""
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-
-
-def public_key(private: Path) -> str:
-    """The public half of a private key's file, as OpenSSH writes it."""
-    key = load_ssh_private_key(private.read_bytes(), password=None)
-    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

@@ -15,9 +15,10 @@ from typing import Any
 from cantiere.errors import CantiereError, Problem
 from cantiere.machines.model import Machine, MachineSeen
 from cantiere.providers.base import Log, Provider
+from cantiere.providers.keys import new_key, public_key
 from cantiere.providers.nspawn import host, images
 from cantiere.providers.nspawn.cgroups import Cgroups, layout
-from cantiere.providers.nspawn.disk import MAKING, READY, REMOVING, Disk, Spec, new_key, public_key
+from cantiere.providers.nspawn.disk import MAKING, READY, REMOVING, Disk, Spec
 from cantiere.providers.nspawn.launch import halt, launch, wait_for_ssh
 from cantiere.providers.nspawn.network import Network
 from cantiere.providers.nspawn.shell import locked
@@ -200,6 +201,10 @@ class Nspawn(Provider):
         """End a machine at once and remove its disk."""
         with locked(self._lock(name)):
             self._wipe(name)
+
+    def holds(self) -> bool:
+        """Whether key, records, settings of the host or network are there."""
+        return self.key.is_file() or self.own.is_dir() or host.is_set_up(self.prefix) or self.network.made()
 
     def release(self) -> None:
         """Remove network, log-in key and records, and put the host's settings back; images stay for the next time."""

@@ -1,0 +1,249 @@
+"""What all machines of a facility share in a project: key pair, network, router, security groups, server group, virtual address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cantiere.machines.wanted import Network
+from cantiere.providers.base import Log
+from cantiere.providers.keys import new_key, public_key
+from cantiere.providers.openstack import rules
+from cantiere.providers.openstack.cloud import Cloud
+from cantiere.providers.openstack.marks import Mark
+from cantiere.state import write_atomic
+
+GATEWAY_OFFSET, DHCP_FIRST, DHCP_LAST = 1, 2, 19
+POLICIES = {"soft": "soft-anti-affinity", "hard": "anti-affinity"}
+
+
+class Ground:
+    """The shared objects.
+
+    Parameters
+    ----------
+    cloud:
+        Where they are.
+    cluster:
+        The cluster's part of the network.
+    key:
+        File of the private key for log-ins.
+    """
+
+    def __init__(self, cloud: Cloud, cluster: Network, key: Path) -> None:
+        self.cloud, self.cluster, self.key = cloud, cluster, key
+        self.options, self.prefix = cloud.options, cloud.prefix
+
+    def made(self) -> bool:
+        """Whether all of it is there, and rules are as they should be."""
+        if not self.key.is_file() or not self.cloud.lineages():
+            return False
+        found = [self.network(), self.subnet(), self.groups().get(rules.CONTROL), self.key_pair()]
+        if not self.options.network.name:
+            found.append(self._router() and self._interface())
+        if self.options.anti_affinity != "none":
+            found.append(self.server_group())
+        if self.cluster.virtual_address:
+            found.append(self._address())
+        return all(found) and not any(missing or extra for missing, extra in self._differing().values())
+
+    def holds(self) -> bool:
+        """Whether any of it is there."""
+        if self.key.is_file():
+            return True
+        mine = {"project_id": self.cloud.project}
+        kinds = (self._net.ports, self._net.routers, self._net.networks, self._net.security_groups)
+        marked = any(self._first("what is shared", partial(listing, **mine)) for listing in kinds)
+        return marked or self.server_group() is not None or self._any_key_pair() is not None
+
+    def make(self, lineage: str, log: Log) -> None:
+        """Make what is missing of it, and put the groups' rules right."""
+        mark = str(Mark(self.prefix, lineage))
+        if not self.key.is_file():
+            write_atomic(self.key, new_key())
+            write_atomic(self.key.with_suffix(".pub"), public_key(self.key) + "\n", 0o644)
+        self._make("key pair", self.key_pair, lambda: self._new_key_pair(lineage))
+        if not self.options.network.name:
+            log(f"{self.prefix}: network {self.options.network.subnet} behind a router to {self.options.network.external}")
+            self._make("network", self.network, lambda: self._net.create_network(name=self.prefix, description=mark))
+            self._make("subnet", self.subnet, lambda: self._new_subnet(mark))
+            self._make("router", self._router, lambda: self._new_router(mark))
+            self._make("router's interface", self._interface, self._join)
+        for group in (rules.MACHINES, rules.CONTROL):
+            self._make(
+                f"security group {group}",
+                partial(self._group, group),
+                partial(self._net.create_security_group, name=self._group_name(group), description=mark),
+            )
+        self._put_right(log)
+        if self.options.anti_affinity != "none":
+            self._make("server group", self.server_group, lambda: self._new_server_group(lineage))
+        if self.cluster.virtual_address:
+            self._make("virtual address", self._address, lambda: self._new_address(mark))
+
+    def remove(self) -> None:
+        """Remove all of it that carries our mark; an existing network stays."""
+        network, compute, cloud = self._net, self.cloud.connection.compute, self.cloud
+        mine = {"project_id": cloud.project}
+        self._remove("port", cloud.ours(network.ports(**mine), ""), network.delete_port)
+        for router in cloud.ours(network.routers(**mine)):
+            for port in [port for port in network.ports(device_id=router.id) if _joins(port)]:
+                leave = partial(network.remove_interface_from_router, router, port_id=port.id)
+                cloud.ask(leave, "to take a router off its network", router.name)
+            self._remove("router", [router], network.delete_router)
+        self._remove("network", cloud.ours(network.networks(**mine)), network.delete_network)
+        groups = sorted(cloud.ours(network.security_groups(**mine)), key=lambda group: str(group.name))
+        self._remove("security group", groups, network.delete_security_group)
+        names = {f"{self.prefix}-{lineage}" for lineage in cloud.lineages()}
+        self._remove("server group", [item for item in compute.server_groups() if item.name in names], compute.delete_server_group)
+        self._remove("key pair", [item for item in compute.keypairs() if item.name in names], compute.delete_keypair)
+        for file in self.key.parent.glob(f"*{self.key.name}*"):
+            file.unlink(missing_ok=True)
+
+    def network(self) -> Any:
+        """The machines' network, or None."""
+        if self.options.network.name:
+            return self.cloud.network(self.options.network.name)
+        return self._first("networks", lambda: self._net.networks(name=self.prefix, project_id=self.cloud.project))
+
+    def subnet(self) -> Any:
+        """The machines' subnet, or None."""
+        network, wanted = self.network(), str(self.options.network.subnet)
+        if network is None:
+            return None
+        listed = self.cloud.ask(lambda: list(self._net.subnets(network_id=network.id, cidr=wanted)), "to list subnets")
+        return next(iter(listed), None)
+
+    def groups(self) -> dict[str, Any]:
+        """The security groups that are there, by what they are for."""
+        listed = self.cloud.ask(lambda: list(self._net.security_groups(project_id=self.cloud.project)), "to list security groups")
+        names = {self._group_name(group): group for group in (rules.MACHINES, rules.CONTROL)}
+        return {names[item.name]: item for item in self.cloud.ours(listed, "") if item.name in names}
+
+    def group_ids(self, *, controls: bool) -> list[str]:
+        """Identifiers of the security groups of a machine."""
+        found = self.groups()
+        return [found[name].id for name in (rules.MACHINES, *([rules.CONTROL] if controls else []))]
+
+    def server_group(self) -> Any:
+        """The server group that keeps control planes apart, or None."""
+        return self._named(lambda: self.cloud.connection.compute.server_groups(), "server groups")
+
+    def key_pair(self) -> Any:
+        """The key pair, or None; one that holds another key than ours counts as none."""
+        pair = self._any_key_pair()
+        return pair if pair and str(pair.public_key).split()[:2] == public_key(self.key).split()[:2] else None
+
+    @property
+    def _net(self) -> Any:
+        return self.cloud.connection.network
+
+    def _make(self, what: str, find: Callable[[], Any], make: Callable[[], Any]) -> None:
+        """Make something unless it is there; after a lost answer it is looked for again before it is made again."""
+        self.cloud.ask(lambda: find() or make(), f"to make the {what}", self.prefix)
+
+    def _remove(self, what: str, items: Iterable[Any], delete: Callable[[Any], Any]) -> None:
+        for item in items:
+            self.cloud.ask(partial(delete, item), f"to remove the {what}", str(item.name))
+
+    def _first(self, what: str, listing: Callable[[], Any]) -> Any:
+        return next(iter(self.cloud.ours(self.cloud.ask(lambda: list(listing()), f"to list {what}"), "")), None)
+
+    def _named(self, listing: Callable[[], Any], what: str) -> Any:
+        names = {f"{self.prefix}-{lineage}" for lineage in self.cloud.lineages()}
+        listed = self.cloud.ask(lambda: list(listing()), f"to list {what}")
+        return next((item for item in listed if item.name in names), None)
+
+    def _any_key_pair(self) -> Any:
+        return self._named(lambda: self.cloud.connection.compute.keypairs(), "key pairs")
+
+    def _new_key_pair(self, lineage: str) -> Any:
+        compute, name = self.cloud.connection.compute, f"{self.prefix}-{lineage}"
+        compute.delete_keypair(name)  # one with another key, from before this controller's key was lost
+        return compute.create_keypair(name=name, public_key=public_key(self.key))
+
+    def _new_subnet(self, mark: str) -> Any:
+        wanted = self.options.network
+        first = wanted.subnet.network_address
+        return self._net.create_subnet(
+            name=self.prefix,
+            description=mark,
+            network_id=self.network().id,
+            ip_version=4,
+            cidr=str(wanted.subnet),
+            gateway_ip=str(first + GATEWAY_OFFSET),
+            dns_nameservers=list(wanted.dns),
+            allocation_pools=[{"start": str(first + DHCP_FIRST), "end": str(first + DHCP_LAST)}],
+        )
+
+    def _new_router(self, mark: str) -> Any:
+        outside = self.cloud.network(self.options.network.external)
+        return self._net.create_router(name=self.prefix, description=mark, external_gateway_info={"network_id": outside.id})
+
+    def _router(self) -> Any:
+        return self._first("routers", lambda: self._net.routers(name=self.prefix, project_id=self.cloud.project))
+
+    def _interface(self) -> Any:
+        subnet = self.subnet()
+        listed = self._net.ports(device_id=self._router().id, network_id=subnet.network_id)
+        return next((port for port in listed if _joins(port)), None)
+
+    def _join(self) -> Any:
+        return self._net.add_interface_to_router(self._router(), subnet_id=self.subnet().id)
+
+    def _new_server_group(self, lineage: str) -> Any:
+        policy = POLICIES[self.options.anti_affinity]
+        return self.cloud.connection.compute.create_server_group(name=f"{self.prefix}-{lineage}", policy=policy)
+
+    def _address(self) -> Any:
+        name = f"{self.prefix}-virtual-address"
+        return self._first("ports", lambda: self._net.ports(name=name, project_id=self.cloud.project))
+
+    def _new_address(self, mark: str) -> Any:
+        """A port that holds the virtual address, so that nobody else gets it; machines may use it by their allowed address pairs."""
+        subnet = self.subnet()
+        return self._net.create_port(
+            name=f"{self.prefix}-virtual-address",
+            description=mark,
+            network_id=subnet.network_id,
+            fixed_ips=[{"subnet_id": subnet.id, "ip_address": self.cluster.virtual_address}],
+            security_groups=self.group_ids(controls=True),
+        )
+
+    def _group_name(self, group: str) -> str:
+        return f"{self.prefix}-{group}"
+
+    def _group(self, group: str) -> Any:
+        return self.groups().get(group)
+
+    def _differing(self) -> dict[str, tuple[list[rules.Rule], list[str]]]:
+        """Group to the rules that it lacks, and identifiers of those that nobody asks for."""
+        groups, found = self.groups(), {}
+        if set(groups) != {rules.MACHINES, rules.CONTROL}:
+            return {}
+        for name, wanted in rules.rules(self.options, self.cluster.pod_subnet).items():
+            seen = rules.seen(groups[name].security_group_rules or [], groups[rules.MACHINES].id)
+            found[name] = (sorted(wanted - set(seen)), [identifier for rule, identifier in seen.items() if rule not in wanted])
+        return found
+
+    def _put_right(self, log: Log) -> None:
+        groups = self.groups()
+        for name, (missing, extra) in self._differing().items():
+            if missing or extra:
+                log(f"{self._group_name(name)}: {len(missing)} rules to add, {len(extra)} to take away")
+            for identifier in extra:
+                drop = partial(self._net.delete_security_group_rule, identifier)
+                self.cloud.ask(drop, "to remove a rule", self._group_name(name))
+            for rule in missing:
+                body = rule.body(groups[name].id, groups[rules.MACHINES].id)
+                self._make(f"rule {rule}", partial(self._has_rule, name, rule), partial(self._net.create_security_group_rule, **body))
+
+    def _has_rule(self, name: str, rule: rules.Rule) -> bool:
+        return rule not in self._differing()[name][0]
+
+
+def _joins(port: Any) -> bool:
+    """Whether a port is a router's interface."""
+    return str(port.device_owner).startswith("network:router_interface")

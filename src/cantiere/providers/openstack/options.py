@@ -1,0 +1,329 @@
+"""What a site's file says of its cloud, read and checked."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cantiere.errors import Problem, rather
+from cantiere.providers.places import Places
+
+KEYS = (
+    "type",
+    "cloud",
+    "region",
+    "zones",
+    "network",
+    "image",
+    "flavors",
+    "floating_ips",
+    "admin_cidrs",
+    "open_ports",
+    "boot_volume",
+    "data_volumes",
+    "anti_affinity",
+    "other_flavors",
+    "lineage",
+)
+NETWORK_KEYS = ("name", "subnet", "external", "dns", "first_address", "last_address")
+VOLUME_KEYS = ("size", "type")
+PORT_KEYS = ("port", "protocol", "from")
+SECRETS = frozenset({"auth", "password", "username", "token", "application_credential_id", "application_credential_secret"})
+FLOATING = ("control-plane", "all", "none")
+AFFINITY = ("soft", "hard", "none")
+FIRST, LAST = 20, 6
+"""Addresses of a network of our own that are left out at its begin and at its end: gateway, DHCP, and a virtual address."""
+LAST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkWanted:
+    """The machines' network.
+
+    Parameters
+    ----------
+    name:
+        An existing network of the project; ``""`` makes one.
+    subnet:
+        Its IPv4 subnet.
+    external:
+        Network of the outside world: what the router leads to, and where floating IPs come from.
+    dns:
+        Name servers of a subnet that is made.
+    first, last:
+        The machines' addresses lie between these.
+    """
+
+    name: str
+    subnet: ipaddress.IPv4Network
+    external: str
+    dns: tuple[str, ...]
+    first: ipaddress.IPv4Address
+    last: ipaddress.IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeWanted:
+    """A volume of each machine.
+
+    Parameters
+    ----------
+    size:
+        GiB.
+    kind:
+        Volume type, or ``""`` for the cloud's default.
+    """
+
+    size: int
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPort:
+    """A port that the site opens on all machines to others than its admins.
+
+    Parameters
+    ----------
+    port, protocol:
+        Number, and ``tcp`` or ``udp``.
+    sources:
+        Networks in CIDR notation.
+    """
+
+    port: int
+    protocol: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A site's ``provider:`` mapping.
+
+    Parameters
+    ----------
+    cloud, region:
+        Name in clouds.yaml, and one of its regions (``""`` is the only one).
+    zones:
+        Availability zones; a pool's machines are spread over them. Empty leaves it to the cloud.
+    network:
+        The machines' network.
+    image:
+        ``name``, ``properties`` or both; the newest that has them.
+    flavors:
+        Patterns of flavors that may be taken; empty allows all.
+    floating_ips:
+        Which machines get one: ``control-plane``, ``all`` or ``none``.
+    admin_cidrs:
+        Networks from which machines are logged in to, and from which the API and the registry are used.
+    open_ports:
+        What else is open.
+    boot_volume:
+        The volume that machines boot from; None boots from the flavor's own disk.
+    data_volumes:
+        Pool to the volume that each of its machines has beside.
+    anti_affinity:
+        Whether control planes are kept on different hosts: ``soft``, ``hard`` or ``none``.
+    other_flavors:
+        Whether the next larger flavor is tried where no host has room.
+    lineage:
+        Lineage of a facility whose state was lost, as objects in the project carry it.
+    """
+
+    cloud: str
+    region: str
+    zones: tuple[str, ...]
+    network: NetworkWanted
+    image: Mapping[str, Any]
+    flavors: tuple[str, ...] = ()
+    floating_ips: str = FLOATING[0]
+    admin_cidrs: tuple[str, ...] = ()
+    open_ports: tuple[OpenPort, ...] = ()
+    boot_volume: VolumeWanted | None = None
+    data_volumes: Mapping[str, VolumeWanted] = field(default_factory=dict)
+    anti_affinity: str = AFFINITY[0]
+    other_flavors: bool = False
+    lineage: str = ""
+
+
+def read(given: Mapping[str, Any], file: Path | None) -> tuple[Options | None, list[Problem]]:
+    """The options, and everything that is wrong with them; None where something is.
+
+    Parameters
+    ----------
+    given:
+        The site's ``provider:`` mapping.
+    file:
+        The site's file, for the places in messages.
+    """
+    reader = _Reader(given, file)
+    options = reader.options()
+    return (None if reader.problems else options), reader.problems
+
+
+class _Reader:
+    """Reads options and records what is wrong with them."""
+
+    def __init__(self, given: Mapping[str, Any], file: Path | None) -> None:
+        self.given, self.places, self.problems = given, Places(file), list[Problem]()
+
+    def options(self) -> Options:
+        """All of them; with stand-ins for those that are wrong."""
+        for key in self.given:
+            if key in SECRETS:
+                self._wrong(f"{key} is no part of a site's file", "put it into clouds.yaml, and name that cloud here as `cloud:`", key)
+            elif key not in KEYS:
+                self._wrong(f"there is no option {key!r} of provider openstack", rather([str(key)], KEYS), key)
+        return Options(
+            cloud=self._text("cloud", "name a cloud of your clouds.yaml (`cloud: mycloud`)"),
+            region=self._text("region"),
+            zones=self._texts("zones"),
+            network=self._network(),
+            image=self._image(),
+            flavors=self._texts("flavors"),
+            floating_ips=self._choice("floating_ips", FLOATING),
+            admin_cidrs=self._cidrs(self.given.get("admin_cidrs"), "admin_cidrs"),
+            open_ports=self._open_ports(),
+            boot_volume=self._volume(self.given.get("boot_volume"), "boot_volume"),
+            data_volumes=self._data_volumes(),
+            anti_affinity=self._choice("anti_affinity", AFFINITY),
+            other_flavors=self._flag("other_flavors"),
+            lineage=self._text("lineage"),
+        )
+
+    def _wrong(self, message: str, remedy: str, *at: str | int) -> None:
+        path = ("provider", *at)
+        self.problems.append(Problem("openstack.option", message, remedy, self.places.of(path), ".".join(map(str, path))))
+
+    def _text(self, key: str, needed: str = "") -> str:
+        value = self.given.get(key) or ""
+        if not isinstance(value, str):
+            self._wrong(f"{key} is no text", "put it in quotes", key)
+        elif needed and not value:
+            self._wrong(f"{key} is missing", needed, key)
+        return str(value)
+
+    def _texts(self, key: str) -> tuple[str, ...]:
+        value = self.given.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self._wrong(f"{key} is no list of texts", f"write `{key}: [one, two]`", key)
+            return ()
+        return tuple(value)
+
+    def _choice(self, key: str, allowed: tuple[str, ...]) -> str:
+        value = self.given.get(key, allowed[0])
+        if value not in allowed:
+            self._wrong(f"{key} cannot be {value!r}", f"use one of: {', '.join(allowed)}", key)
+        return str(value)
+
+    def _flag(self, key: str) -> bool:
+        value = self.given.get(key, False)
+        if not isinstance(value, bool):
+            self._wrong(f"{key} is neither true nor false", f"write `{key}: true` or leave it out", key)
+        return bool(value)
+
+    def _mapping(self, value: Any, known: tuple[str, ...], *at: str | int) -> Mapping[str, Any]:
+        """A mapping with known keys; an empty one where it is something else."""
+        if not isinstance(value, dict):
+            self._wrong(f"{at[-1]} is no mapping", f"write it with the keys {', '.join(known)}", *at)
+            return {}
+        for key in value:
+            if key not in known:
+                self._wrong(f"{at[-1]} has no {key!r}", rather([str(key)], known), *at, key)
+        return value
+
+    def _cidrs(self, value: Any, *at: str | int) -> tuple[str, ...]:
+        found = []
+        for number, item in enumerate(value if isinstance(value, list) else []):
+            try:
+                found.append(str(ipaddress.IPv4Network(item)))
+            except ValueError as error:
+                self._wrong(f"{item!r} is no network: {error}", "write it like 192.0.2.0/24, one machine as 192.0.2.7/32", *at, number)
+        if not isinstance(value, list) or not value:
+            self._wrong(f"{at[-1]} names no network", f"write `{at[-1]}: [192.0.2.0/24]`; nothing is opened that is not asked for", *at)
+        return tuple(found)
+
+    def _open_ports(self) -> tuple[OpenPort, ...]:
+        found = []
+        for number, item in enumerate(self.given.get("open_ports") or []):
+            entry = self._mapping(item, PORT_KEYS, "open_ports", number)
+            port, protocol = entry.get("port"), entry.get("protocol", "tcp")
+            if type(port) is not int or not 0 < port <= LAST_PORT:
+                self._wrong(f"{port!r} is no port", "write a number such as 443", "open_ports", number, "port")
+                continue
+            if protocol not in ("tcp", "udp"):
+                self._wrong(f"protocol cannot be {protocol!r}", "use tcp or udp", "open_ports", number, "protocol")
+            found.append(OpenPort(port, str(protocol), self._cidrs(entry.get("from"), "open_ports", number, "from")))
+        return tuple(found)
+
+    def _volume(self, value: Any, *at: str) -> VolumeWanted | None:
+        if value is None:
+            return None
+        entry = self._mapping(value, VOLUME_KEYS, *at)
+        size = entry.get("size")
+        if type(size) is not int or size < 1:
+            self._wrong(f"{at[-1]}: {size!r} is no size in GiB", "write a number such as 40", *at, "size")
+            return None
+        return VolumeWanted(size, str(entry.get("type") or ""))
+
+    def _data_volumes(self) -> Mapping[str, VolumeWanted]:
+        value = self.given.get("data_volumes") or {}
+        if not isinstance(value, dict):
+            self._wrong("data_volumes is no mapping", "write pools with {size: 100} each", "data_volumes")
+            return {}
+        read = {str(pool): self._volume(item or {}, "data_volumes", str(pool)) for pool, item in value.items()}
+        return {pool: volume for pool, volume in read.items() if volume}
+
+    def _image(self) -> Mapping[str, Any]:
+        value = self.given.get("image")
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, dict) or not value:
+            self._wrong("image is missing", "name one (`image: debian-13`), or give `{properties: {os_distro: debian}}`", "image")
+            return {}
+        entry = self._mapping(value, ("name", "properties"), "image")
+        if not isinstance(entry.get("properties") or {}, dict):
+            self._wrong("properties is no mapping", "write {os_distro: debian}", "image", "properties")
+            return {}
+        return entry
+
+    def _network(self) -> NetworkWanted:
+        value = self._mapping(self.given.get("network"), NETWORK_KEYS, "network")
+        subnet = ipaddress.IPv4Network("192.0.2.0/24")
+        try:
+            subnet = ipaddress.IPv4Network(value.get("subnet", ""))
+            if subnet.prefixlen > 26:
+                self._wrong(f"{subnet} is too small for machines", "use a /26 or larger", "network", "subnet")
+                subnet = ipaddress.IPv4Network("192.0.2.0/24")
+        except ValueError as error:
+            self._wrong(f"network.subnet: {error}", "write the machines' network, for example 10.30.0.0/24", "network", "subnet")
+        dns = value.get("dns") or []
+        if not isinstance(dns, list):
+            self._wrong("dns is no list", "write `dns: [9.9.9.9]`", "network", "dns")
+            dns = []
+        wants = self.given.get("floating_ips", FLOATING[0]) != "none" or not value.get("name")
+        if wants and not value.get("external"):
+            self._wrong("the external network is missing", "name it (`openstack network list --external`)", "network", "external")
+        return NetworkWanted(
+            name=str(value.get("name") or ""),
+            subnet=subnet,
+            external=str(value.get("external") or ""),
+            dns=tuple(map(str, dns)),
+            first=self._bound(value, "first_address", subnet, FIRST),
+            last=self._bound(value, "last_address", subnet, subnet.num_addresses - LAST),
+        )
+
+    def _bound(self, value: Mapping[str, Any], key: str, subnet: ipaddress.IPv4Network, usual: int) -> ipaddress.IPv4Address:
+        usually = subnet.network_address + usual
+        if key not in value:
+            return usually
+        try:
+            address = ipaddress.IPv4Address(value[key])
+        except ValueError:
+            address = ipaddress.IPv4Address(0)
+        if address not in subnet:
+            self._wrong(f"{key} {value[key]!r} is no address of {subnet}", f"for example {usually}", "network", key)
+            return usually
+        return address

@@ -1,0 +1,261 @@
+"""Machines as servers of an OpenStack project."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+import tempfile
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from cantiere.errors import CantiereError, Problem, TemplateError
+from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines.ssh import Ssh
+from cantiere.machines.wanted import network_of
+from cantiere.providers.base import Log, Provider
+from cantiere.providers.openstack import marks
+from cantiere.providers.openstack.checks import Checks
+from cantiere.providers.openstack.cloud import Cloud, There
+from cantiere.providers.openstack.flavors import explained, fitting, needs_of, unfit
+from cantiere.providers.openstack.ground import Ground
+from cantiere.providers.openstack.options import read
+from cantiere.providers.openstack.servers import ACTIVE, BUILDING, ERROR, Order, Servers
+from cantiere.state import StateStore
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+ANSWER_SECONDS, PAUSE = 600.0, 3.0
+CONSOLE_LINES = 15
+
+
+class OpenStack(Provider):
+    """The provider ``openstack`` of a site.
+
+    Parameters
+    ----------
+    prefix:
+        The site's prefix.
+    state_dir:
+        The site's state folder; the log-in key is in ``ssh`` below it.
+    options:
+        The site's ``provider:`` mapping, see :class:`cantiere.providers.openstack.options.Options`.
+    kubernetes:
+        The site's ``kubernetes:`` mapping: machines let its virtual address and its pods' network pass.
+    file:
+        The site's file, for the places in messages.
+
+    Raises
+    ------
+    TemplateError
+        Options are wrong; all that is wrong with them.
+    """
+
+    makes_machines = True
+
+    def __init__(
+        self, prefix: str, state_dir: Path, options: Mapping[str, Any], kubernetes: Mapping[str, Any], file: Path | None = None
+    ) -> None:
+        given, problems = read(options, file)
+        cluster, more = network_of(kubernetes)
+        if given is None or more:
+            raise TemplateError([*problems, *more])
+        self.options, self.prefix = given, prefix
+        self.store = StateStore(state_dir)
+        self.key = state_dir / "ssh" / "id_ed25519"
+        self._lineages = {given.lineage} - {""}
+        self.cloud = Cloud(prefix, given, self._known)
+        self.ground = Ground(self.cloud, cluster, self.key)
+        self.servers = Servers(self.cloud, self.ground)
+        self._asked: dict[str, Machine] = {}
+
+    def place(self, wanted: Sequence[Machine]) -> tuple[tuple[Machine, ...], list[Problem]]:
+        """The machines with address, floating IP, way in and, where they exist, host key; one keeps its address as long as it exists."""
+        self._asked |= {machine.name: machine for machine in wanted}
+        there = self.cloud.there()
+        kept = {name: address_of(ports[0]) for name, ports in there.ports.items() if name}
+        doors = {name: str(ips[0].floating_ip_address) for name, ips in there.floating.items() if ips}
+        first = next(iter(sorted(machine.name for machine in wanted if self._floats(machine))), "")
+        taken = {*kept.values(), self.ground.cluster.virtual_address}
+        network = self.options.network
+        free = (str(ipaddress.IPv4Address(number)) for number in range(int(network.first), int(network.last) + 1))
+        placed, problems = [], []
+        for machine in wanted:
+            address = kept.get(machine.name) or next((address for address in free if address not in taken), "")
+            if not address:
+                message = f"{machine.name} gets no address: all from {network.first} to {network.last} are taken"
+                problems.append(Problem("openstack.subnet", message, "give the site's network a larger subnet", path=machine.name))
+                continue
+            taken.add(address)
+            servers = there.servers.get(machine.name)
+            placed.append(
+                replace(
+                    machine,
+                    address=address,
+                    user="root",
+                    port=22,
+                    key=str(self.key),
+                    host_key=str(servers[0].metadata.get(marks.HOST_KEY, "")) if servers else "",
+                    door=doors.get(machine.name, "") if self._floats(machine) else "",
+                    jump="" if self._floats(machine) else first,
+                )
+            )
+        return tuple(placed), problems
+
+    def observe(self) -> Mapping[str, MachineSeen]:
+        """All machines of which the project has anything: running, stopped, or broken where something is missing or in error."""
+        there = self.cloud.there()
+        return {name: self._seen(name, there) for name in there.names}
+
+    def check(self, wanted: Sequence[Machine]) -> list[Problem]:
+        """Credentials, rights, networks, zones, image, flavors, volume types, names and quota, over the whole plan."""
+        found = []
+        for machine in wanted:
+            if not NAME.fullmatch(machine.name):
+                message = f"{machine.name!r} cannot be a host name"
+                found.append(Problem("openstack.name", message, "use small letters, digits and dashes, at most 63", path=machine.name))
+        floating = frozenset(machine.name for machine in wanted if self._floats(machine))
+        if self.options.floating_ips == "control-plane" and wanted and not floating:
+            message = "no machine gets a floating IP, because none carries a control plane: nobody could log in"
+            found.append(Problem("openstack.door", message, "set floating_ips to all, or to none where this machine reaches their network"))
+        return [*found, *Checks(self.cloud, self.ground, floating).problems(wanted)]
+
+    def digest(self, machine: Machine) -> str:
+        """Digest of image, needs and volumes: what a server cannot change while it lives."""
+        volumes = [self.options.boot_volume, self.options.data_volumes.get(machine.pool)]
+        parts = [self.options.image, dict(machine.needs), [volume and asdict(volume) for volume in volumes], self.options.flavors]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def prepared(self) -> bool:
+        """Whether key pair, network, router, groups with their rules and virtual address are there."""
+        return self.ground.made()
+
+    def prepare(self, lineage: str, log: Log) -> None:
+        """Make them, and put rules right."""
+        self._lineages.add(lineage)
+        self.ground.make(lineage, log)
+
+    def create(self, machine: Machine, lineage: str, log: Log) -> MachineSeen:
+        """Make one server with port, floating IP and volumes, or complete a half-made one, and wait until SSH lets us in.
+
+        Raises
+        ------
+        CantiereError
+            The cloud cannot make it, or it lets nobody in; shows the end of its console.
+        """
+        self._lineages.add(lineage)
+        self._asked.setdefault(machine.name, machine)
+        order = self._order(machine, log)
+        server = self.servers.make(order, lineage, log)
+        log(f"{machine.name}: active at {machine.address}, waiting for SSH")
+        return self._answering(machine, server)
+
+    def start(self, machine: Machine, log: Log) -> MachineSeen:
+        """Start a stopped server and wait until SSH lets us in.
+
+        Raises
+        ------
+        CantiereError
+            There is no such server, or it does not start.
+        """
+        log(f"{machine.name}: starting")
+        self._asked.setdefault(machine.name, machine)
+        self.servers.switch(machine.name, on=True)
+        return self._answering(machine, self.servers.find(machine.name))
+
+    def stop(self, name: str, *, power_cut: bool = False) -> None:
+        """Shut a server down; the cloud cuts its power where it takes too long, and cannot be asked to do so at once."""
+        self.servers.switch(name, on=False)
+
+    def delete(self, name: str) -> None:
+        """Remove a server, its floating IP, port and volumes."""
+        self.servers.remove(name)
+
+    def holds(self) -> bool:
+        """Whether any of what machines share is there."""
+        return self.ground.holds()
+
+    def release(self) -> None:
+        """Remove what machines shared, and the log-in key; an existing network stays."""
+        self.ground.remove()
+
+    def _known(self) -> Collection[str]:
+        """Lineages that are ours: the state's, those that this process was given, and one that the site's file names."""
+        state = self.store.load()
+        return {*self._lineages, *([state.lineage] if state else [])}
+
+    def _floats(self, machine: Machine) -> bool:
+        return self.options.floating_ips == "all" or (self.options.floating_ips == "control-plane" and machine.controls)
+
+    def _order(self, machine: Machine, log: Log) -> Order:
+        flavors = self.cloud.flavors()
+        needs = needs_of(machine, own_disk=self.options.boot_volume is None)
+        fits = fitting(flavors, needs, self.options.flavors)
+        image = self.cloud.image()
+        if not fits:
+            raise CantiereError(unfit(machine, flavors, needs, self.options.flavors))
+        if image is None:
+            raise CantiereError(
+                Problem("openstack.image", "the image is gone", "see `openstack image list`, and name one", path=machine.name)
+            )
+        log(f"{machine.name}: {explained(fits[0], flavors, needs)}")
+        zones = self.options.zones
+        begin = int(machine.name.rpartition("-")[2]) - 1 if zones and machine.name.rpartition("-")[2].isdigit() else 0
+        turned = [zones[(begin + step) % len(zones)] for step in range(len(zones))] or [""]
+        return Order(machine, self.digest(machine), fits, turned, image.id, self._floats(machine))
+
+    def _seen(self, name: str, there: There) -> MachineSeen:
+        ports, servers, ips = there.ports.get(name), there.servers.get(name), there.floating.get(name, ())
+        address = address_of(ports[0]) if ports else ""
+        if not servers:
+            left = [kind for kind in ("ports", "floating", "volumes") if getattr(there, kind).get(name)]
+            return MachineSeen(name, "broken", address, detail={"why": f"there are {', '.join(left)} without a server"})
+        server = servers[0]
+        detail: dict[str, Any] = {"server": server.id, "status": server.status, "zone": server.availability_zone}
+        detail |= {"floating": str(ips[0].floating_ip_address)} if ips else {}
+        asked = self._asked.get(name)
+        doorless = asked is not None and self._floats(asked) and not ips
+        if server.status in {*BUILDING, ERROR} or not ports or doorless:
+            state = "broken"
+            detail["why"] = "its floating IP is gone" if doorless else f"its server is {server.status}"
+        else:
+            state = "running" if server.status == ACTIVE else "stopped"
+        return MachineSeen(name, state, address, server.metadata.get(marks.DIGEST, ""), server.metadata.get(marks.HOST_KEY, ""), detail)
+
+    def _answering(self, machine: Machine, server: Any) -> MachineSeen:
+        """Wait until the machine lets us in, by the way that everybody takes later: its floating IP, a jump host, or straight."""
+        end = time.monotonic() + ANSWER_SECONDS
+        with tempfile.TemporaryDirectory(prefix="cantiere-") as folder:
+            ssh = Ssh(Path(folder))
+            try:
+                while True:
+                    placed, _ = self.place([self._asked[name] for name in (machine.jump, machine.name) if name])
+                    ssh.write(placed)
+                    ssh.pin([item for item in placed if item.host_key])
+                    done = ssh.run(machine.name, "true", timeout=30)
+                    if done.returncode == 0:
+                        return self._seen(machine.name, self.cloud.there())
+                    if time.monotonic() > end:
+                        raise CantiereError(self._silent(machine, server, done.stderr.strip()))
+                    time.sleep(PAUSE)
+            finally:
+                ssh.close()
+
+    def _silent(self, machine: Machine, server: Any, said: str) -> Problem:
+        console = self.cloud.ask(
+            lambda: self.cloud.connection.compute.get_server_console_output(server.id, length=CONSOLE_LINES), "to show a console"
+        )
+        last = " | ".join(str(console.get("output", "")).splitlines()[-CONSOLE_LINES:])
+        message = f"{machine.name} is active and lets nobody in after {ANSWER_SECONDS:.0f} s: {said}; its console ends: {last}"
+        remedy = (
+            "check that admin_cidrs has this machine, that the image has cloud-init, and that it reaches 169.254.169.254; then run again"
+        )
+        return Problem("openstack.silent", message, remedy, path=machine.name)
+
+
+def address_of(port: Any) -> str:
+    """The fixed address of a port."""
+    return str(next((item["ip_address"] for item in port.fixed_ips or ()), ""))
