@@ -285,6 +285,9 @@ def test_healing(cloud: SmallCloud, tmp_path: Path) -> None:
     cloud.put("security-group-rules", SmallCloud.rule({"security_group_id": source.ground.groups()["machines"].id, **OPEN}))
     assert source.observe()["control-1"].detail["why"] == "its floating IP is gone" and not source.prepared()
     raised(source, CONTROL)
+    [server] = cloud.objects["servers"].values()
+    server["status"] = "DELETED"  # as the real one tells for a moment
+    assert source.observe()["control-1"].state == "broken"
     cloud.objects["servers"].clear()
     assert source.observe()["control-1"].state == "broken"
     assert [machine.address for machine in raised(source, CONTROL)] == [machine.address for machine in before]

@@ -21,6 +21,7 @@ from cantiere.providers.openstack.marks import Mark
 from cantiere.providers.openstack.options import Options
 
 GIB = 1 << 30
+GONE = frozenset({"DELETED", "SOFT_DELETED"})
 WORKER_NAME = "cantiere"
 Answer = TypeVar("Answer")
 
@@ -139,7 +140,7 @@ class Cloud:
         """All that machines have: servers, ports, floating IPs and volumes, each kind listed once."""
         link, project = self.connection, self.project
         kinds: dict[str, Callable[[], list[Any]]] = {
-            "servers": lambda: list(link.compute.servers(details=True, name=f"^{re.escape(self.prefix)}-")),
+            "servers": lambda: self.servers(f"^{re.escape(self.prefix)}-"),
             "ports": lambda: list(link.network.ports(project_id=project)),
             "floating": lambda: list(link.network.ips(project_id=project)),
         }
@@ -153,6 +154,10 @@ class Cloud:
     def has_volumes(self) -> bool:
         """Whether the cloud has a service for volumes."""
         return self.ask(lambda: bool(self.connection.has_service("block-storage")), "to tell its services")
+
+    def servers(self, pattern: str) -> list[Any]:
+        """Servers whose names match, without those that are gone already and listed still."""
+        return [item for item in self.connection.compute.servers(details=True, name=pattern) if item.status not in GONE]
 
     def flavors(self) -> list[Flavor]:
         """All flavors, with their GPUs."""

@@ -100,7 +100,7 @@ class Servers:
     def find(self, node: str) -> Any:
         """The server of a machine, or None."""
         name = f"^{re.escape(self.full_name(node))}$"
-        listed = self.cloud.ask(lambda: list(self._compute.servers(details=True, name=name)), "to find a server", node)
+        listed = self.cloud.ask(lambda: self.cloud.servers(name), "to find a server", node)
         return next(iter(self.cloud.ours(listed, node)), None)
 
     def switch(self, node: str, *, on: bool) -> None:
