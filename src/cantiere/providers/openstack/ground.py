@@ -90,7 +90,7 @@ class Ground:
         self._remove("port", cloud.ours(network.ports(**mine), ""), network.delete_port)
         for router in cloud.ours(network.routers(**mine)):
             for port in [port for port in network.ports(device_id=router.id) if _joins(port)]:
-                leave = partial(network.remove_interface_from_router, router, port_id=port.id)
+                leave = partial(network.remove_interface_from_router, router, port=port)
                 cloud.ask(leave, "to take a router off its network", router.name)
             self._remove("router", [router], network.delete_router)
         self._remove("network", cloud.ours(network.networks(**mine)), network.delete_network)
@@ -191,7 +191,7 @@ class Ground:
         return next((port for port in listed if _joins(port)), None)
 
     def _join(self) -> Any:
-        return self._net.add_interface_to_router(self._router(), subnet_id=self.subnet().id)
+        return self._net.add_interface_to_router(self._router(), subnet=self.subnet())
 
     def _new_server_group(self, lineage: str) -> Any:
         policy = POLICIES[self.options.anti_affinity]
