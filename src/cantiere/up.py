@@ -15,6 +15,7 @@ from cantiere.plan.definition import Plan
 from cantiere.progress import Progress
 from cantiere.runner import Run, playbook, sayer, variables
 from cantiere.services import iam
+from cantiere.workflows.memory import Memory
 from cantiere.workspace import Workspace
 
 DEFAULT_SITE = "here"
@@ -115,7 +116,8 @@ def outputs(workspace: Workspace) -> dict[str, Any]:
     log_in = {machine.address: {"user": machine.user, "key": machine.key} for machine in placed}
     file = workspace.cluster.kubeconfig if workspace.cluster else None
     known = Known(addresses, log_in, str(file) if file and file.is_file() else "")
-    found = {**workspace.facility.outputs, **{name: answer(asked, known) for name, asked in workspace.late.items()}}
+    told = Memory(workspace.site.state_dir, workspace.facility).answers()
+    found = {**workspace.facility.outputs, **told, **{name: answer(asked, known) for name, asked in workspace.late.items()}}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -57,6 +57,22 @@ class Memory:
         properties = next((one.properties for one in self.facility.nodes if one.name == node), {})
         return properties.get(name, INITIAL if name == STATE else None)
 
+    def answers(self) -> dict[str, Any]:
+        """The template's outputs that operations gave back, or that attributes have which operations were mapped to."""
+        found = {}
+        for output, asked in self.facility.late.items():
+            if asked.function == "get_operation_output":
+                interface, operation, name, *keys = asked.path
+                value = self.outputs.get(_key(asked.node, interface, operation), {}).get(name)
+            elif asked.function == "get_attribute":
+                name, *keys = asked.path
+                value = self.attributes.get(asked.node, {}).get(name)
+            else:
+                continue
+            if output in self.facility.outputs and not keys:
+                found[output] = value
+        return found
+
     def value(self, expression: Any, inputs: Mapping[str, Any]) -> Any:
         """The value of an expression.
 

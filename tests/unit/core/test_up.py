@@ -35,7 +35,8 @@ def test_outputs_are_the_same_on_every_platform(tmp_path: Path, capsys: pytest.C
     machine = SimpleNamespace(address="10.0.0.1", pool="front", user="root", key="/srv/key")
     fleet, cluster = SimpleNamespace(machines=lambda: [machine]), SimpleNamespace(kubeconfig=kubeconfig)
     there: list[tuple[Any, Any]] = [(None, None), (None, cluster), (fleet, cluster)]
-    compose, alone, machines = (SimpleNamespace(facility=facility, late=late, fleet=one, cluster=two) for one, two in there)
+    site = SimpleNamespace(state_dir=tmp_path)
+    compose, alone, machines = (SimpleNamespace(site=site, facility=facility, late=late, fleet=one, cluster=two) for one, two in there)
     always = {"url": "https://hub", "size": 3}
     assert outputs(compose) == outputs(alone) == always  # type: ignore[arg-type]
     kubeconfig.touch()

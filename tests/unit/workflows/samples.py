@@ -63,6 +63,11 @@ topology_template:
     all: {type: tosca.groups.Root, members: [db, alone]}
     every: {type: tosca.groups.Root, members: [db, reader, alone]}
     both: {type: tosca.groups.Root, members: [db, reader]}
+  outputs:
+    file: {value: {get_operation_output: [db, Keep, dump, file]}}
+    size: {value: {get_attribute: [db, size]}}
+    never: {value: {get_operation_output: [db, Keep, check, file]}}
+    folder: {value: {get_property: [db, folder]}}
   workflows:
 """
 STEP = "        %s: {target: db, activities: [%s]%s}\n"

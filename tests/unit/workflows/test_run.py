@@ -17,6 +17,7 @@ from cantiere.model import Facility, Node
 from cantiere.progress import Progress
 from cantiere.runner import Run
 from cantiere.tosca.compile import load
+from cantiere.up import outputs
 from cantiere.workflows import calls, run
 from cantiere.workflows.files import Files
 from cantiere.workflows.memory import Memory
@@ -79,6 +80,13 @@ def test_outputs_of_an_operation_reach_later_ones_and_are_kept(place: Place, cal
     assert kept.outputs == {"db.Keep.dump": {**FILE, "size": "7"}, "db.Keep.check": {}}
     assert kept.attribute("db", "size") == "7" and kept.attribute("db", "folder") == "/srv" and kept.attribute("db", "state") == "initial"
     assert (place.folder / "state" / "workflows.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_outputs_of_the_template_are_what_operations_gave_back(place: Place, called: Calls) -> None:
+    done = made(place, flow("w", step("a", DUMP)))
+    assert outputs(done.workspace) == {"folder": "/srv"}
+    done.run()
+    assert outputs(done.workspace) == {"file": FILE["file"], "size": "7", "folder": "/srv"}
 
 
 def test_a_failure_is_followed_and_told(place: Place, called: Calls) -> None:
