@@ -23,7 +23,7 @@ pytestmark = pytest.mark.full
 CLOUDS = Path("/var/lib/cantiere-openstack/clouds.yaml")
 WARM_SECONDS = 60.0
 ANSWER_SECONDS = 240.0
-USER_DATA = b"#cloud-config\nwrite_files: [{path: /etc/from-user-data, content: \"here\\n\"}]\n"
+USER_DATA = b'#cloud-config\nwrite_files: [{path: /etc/from-user-data, content: "here\\n"}]\n'
 
 
 def bed(*arguments: str, code: int = 0) -> str:

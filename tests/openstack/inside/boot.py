@@ -20,7 +20,7 @@ from tests.openstack.layout import API, COMPUTE_HOST, FLOATING, GATEWAY, HOST, L
 READY = Path("/run/bed.ready")
 SECRET = Path("/etc/bed-secret")
 SERVICES = "keystone placement glance nova neutron cinder".split()
-WORKING_SECONDS = 180.0
+WORKING_SECONDS, APPEAR_SECONDS = 180.0, 10.0
 BEGIN = time.monotonic()
 
 WORKING = """
@@ -69,10 +69,20 @@ def network() -> None:
     for bridge in ("br-int", "br-ex"):
         run("ovs-vsctl", "--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev")
     run("ovs-vsctl", "set", "bridge", "br-int", "fail_mode=secure")
+    appeared("br-ex")
     run("ip", "address", "add", f"{GATEWAY}/{FLOATING.prefixlen}", "dev", "br-ex")
     run("ethtool", "-K", "br-ex", "tx", "off")
     run("ip", "link", "set", "br-ex", "up")
     phase("switches")
+
+
+def appeared(interface: str) -> None:
+    """Wait for a network interface that somebody else makes."""
+    deadline = time.monotonic() + APPEAR_SECONDS
+    while not Path("/sys/class/net", interface).exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"no interface {interface}")
+        time.sleep(0.05)
 
 
 def addresses(fresh: bool) -> None:
@@ -81,11 +91,7 @@ def addresses(fresh: bool) -> None:
     if fresh:
         run("ip", "address", "add", f"{API}/32", "dev", "lo")
         return
-    deadline = time.monotonic() + 10
-    while not Path("/sys/class/net", UPLINK).exists():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"no interface {UPLINK}")
-        time.sleep(0.05)
+    appeared(UPLINK)
     run("ip", "address", "add", f"{API}/{LINK}", "dev", UPLINK)
     run("ip", "link", "set", UPLINK, "up")
     run("ip", "route", "add", "default", "via", HOST)
