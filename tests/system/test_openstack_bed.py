@@ -69,7 +69,7 @@ def test_server_is_reached_by_floating_address(cloud: Connection, tmp_path: Path
     subnet = cloud.network.create_subnet(network_id=network.id, cidr="10.1.0.0/24", ip_version=4)
     outside = cloud.network.find_network("public")
     router = cloud.network.create_router(name="bed", external_gateway_info={"network_id": outside.id})
-    cloud.network.add_interface_to_router(router, subnet_id=subnet.id)
+    cloud.network.add_interface_to_router(router, subnet=subnet)
     group = cloud.network.create_security_group(name="bed")
     cloud.network.create_security_group_rule(
         security_group_id=group.id, direction="ingress", ethertype="IPv4", protocol="tcp", port_range_min=22, port_range_max=22
@@ -97,6 +97,7 @@ def test_server_is_reached_by_floating_address(cloud: Connection, tmp_path: Path
     cloud.compute.resize_server(server, larger.id)
     server = cloud.compute.wait_for_server(server, status="VERIFY_RESIZE", interval=0.5, wait=120)
     cloud.compute.confirm_server_resize(server)
+    server = cloud.compute.wait_for_server(server, interval=0.5, wait=60)
     answers(address.floating_ip_address)
     blocks = log_in(key, address.floating_ip_address, "df --output=size -BG / | tail -1")
     assert int(blocks.strip().rstrip("G")) >= larger.disk - 1
@@ -105,7 +106,7 @@ def test_server_is_reached_by_floating_address(cloud: Connection, tmp_path: Path
     cloud.compute.wait_for_delete(server, interval=0.2, wait=60)
     cloud.network.delete_ip(address)
     cloud.network.delete_port(port)
-    cloud.network.remove_interface_from_router(router, subnet_id=subnet.id)
+    cloud.network.remove_interface_from_router(router, subnet=subnet)
     cloud.network.delete_router(router)
     cloud.network.delete_network(network)
     cloud.network.delete_security_group(group)
