@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -9,6 +10,9 @@ from cantiere.errors import Problem
 from cantiere.machines.model import Machine, MachineSeen
 
 Log = Callable[[str], None]
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""Names that a machine may have."""
+LAST_PORT = 65535
 
 
 class Provider(Protocol):

@@ -11,9 +11,9 @@ from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.machines.model import Machine
+from cantiere.providers.base import LAST_PORT, NAME
 from cantiere.providers.places import Places
 
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,3}")
 ROLES = (
     "control-plane",
@@ -33,7 +33,6 @@ ROLES = (
 )
 OPTIONS = ("type", "machines")
 KEYS = ("name", "address", "user", "port", "key", "roles", "labels", "host_key", "gpus")
-LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 from cantiere.errors import CantiereError, Problem, rather
 from cantiere.machines.model import Machine
 from cantiere.providers.openstack import quota, rules
-from cantiere.providers.openstack.cloud import GIB, Cloud
-from cantiere.providers.openstack.flavors import MIB, Flavor, fitting, needs_of, unfit
+from cantiere.providers.openstack.cloud import Cloud
+from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, fitting, needs_of, unfit
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.quota import Ask, Limit
 

@@ -16,11 +16,10 @@ from openstack.connection import Connection
 from cantiere.errors import CantiereError, Problem
 from cantiere.providers.openstack import marks
 from cantiere.providers.openstack.faults import maybe, patiently
-from cantiere.providers.openstack.flavors import MIB, Flavor, gpus_of
+from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, gpus_of
 from cantiere.providers.openstack.marks import Mark
 from cantiere.providers.openstack.options import Options
 
-GIB = 1 << 30
 GONE = frozenset({"DELETED", "SOFT_DELETED"})
 WORKER_NAME = "cantiere"
 Answer = TypeVar("Answer")

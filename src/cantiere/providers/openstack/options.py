@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cantiere.errors import Problem, rather
+from cantiere.providers.base import LAST_PORT
 from cantiere.providers.places import Places
 
 KEYS = (
@@ -36,7 +37,6 @@ FLOATING = ("control-plane", "all", "none")
 AFFINITY = ("soft", "hard", "none")
 FIRST, LAST = 20, 6
 """Addresses of a network of our own that are left out at its begin and at its end: gateway, DHCP, and a virtual address."""
-LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)

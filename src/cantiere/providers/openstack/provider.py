@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-import re
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +16,7 @@ from cantiere.errors import CantiereError, Problem, TemplateError
 from cantiere.machines.model import Machine, MachineSeen
 from cantiere.machines.ssh import Ssh
 from cantiere.machines.wanted import network_of
-from cantiere.providers.base import Log, Provider
+from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.openstack import marks
 from cantiere.providers.openstack.checks import Checks
 from cantiere.providers.openstack.cloud import Cloud, There
@@ -27,7 +26,6 @@ from cantiere.providers.openstack.options import read
 from cantiere.providers.openstack.servers import ACTIVE, BUILDING, ERROR, Order, Servers
 from cantiere.state import StateStore
 
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ANSWER_SECONDS, PAUSE = 600.0, 3.0
 CONSOLE_LINES = 15
 
