@@ -189,6 +189,7 @@ def test_workers_come_and_go(cluster: Cluster) -> None:
     assert "worker-3" not in cluster.kubectl("get", "nodes", "-o", "name")
 
 
+@pytest.mark.full
 def test_upgrade(cluster: Cluster, tmp_path: Path) -> None:
     """The same source, relinked under the next patch version, replaces the old one; the API stays."""
     (tmp_path / "pins.yaml").write_text(yaml.safe_dump({"binaries": {"kubernetes": {"version": NEXT, "source": "1.36.3"}}}))
