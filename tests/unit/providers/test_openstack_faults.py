@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from cantiere import raising
+from cantiere import site as sites
 from cantiere.errors import CantiereError
 from cantiere.machines.model import Machine
 from cantiere.machines.ssh import Ssh
@@ -218,3 +220,35 @@ def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path
     cloud.objects["ports"].pop(joined["id"])
     source.release()
     assert cloud.names("networks") == ["theirs"] and not cloud.names("routers")
+
+
+def site(folder: Path) -> sites.Site:
+    file = folder / "lab" / "cantiere.yml"
+    file.parent.mkdir(parents=True)
+    told = {"site": "lab", "template": "none.yaml", "platform": "kubernetes", "state_dir": str(folder / "lost"), "provider": OPTIONS}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    return sites.load(file)
+
+
+def test_down_from_tags(cloud: SmallCloud, tmp_path: Path) -> None:
+    """A lost state is found again by the marks of any object that is left; two facilities of one name are told, and left."""
+    lab = site(tmp_path)
+    assert lab.prefix == PREFIX
+    raising.adopt(lab)
+    assert not lab.state_dir.exists()
+    raised(provider(tmp_path), CONTROL)
+    for kind in ("servers", "ports", "floatingips", "routers", "networks", "security-groups", "pairs", "groups"):
+        kept = {name: dict(cloud.objects[name]) for name in cloud.objects}
+        for name in set(cloud.objects) - {kind}:
+            cloud.objects[name].clear()
+        assert provider(tmp_path / "lost", "").lineages() == [LINEAGE], kind
+        cloud.objects = kept
+    raising.adopt(lab)
+    state = StateStore(lab.state_dir).load()
+    assert state is not None and state.lineage == LINEAGE
+    raised(provider(tmp_path / "another", ANOTHER), WORKER, lineage=ANOTHER)
+    raising.adopt(lab)  # the state is there, nothing is looked for
+    StateStore(lab.state_dir).file.unlink()
+    with pytest.raises(CantiereError, match=ANOTHER) as error:
+        raising.adopt(lab)
+    assert error.value.problems[0].code == "down.lineages" and not StateStore(lab.state_dir).file.exists()
