@@ -114,8 +114,13 @@ def parser() -> Parser:
         "  cantiere verify\n  cantiere verify --only login --only spawn\n  cantiere verify --json",
     )
     verify.add_argument("--only", action="append", default=[], metavar="STEP", help="only this step and those it needs")
-    down = verb("down", "Take the facility down: everything it made, and nothing else.", "  cantiere down\n  cantiere down --images")
+    down = verb(
+        "down",
+        "Take the facility down: everything it made, and nothing else.",
+        "  cantiere down\n  cantiere down --images\n  cantiere down --site openstack --from-tags",
+    )
     down.add_argument("--images", action="store_true", help="remove the built images and the sample data too")
+    down.add_argument("--from-tags", action="store_true", help="where the state is lost, find what is up by the marks of its objects")
     verb("inventory", "Show the machines of a site.", "  cantiere inventory --json")
     logs = verb(
         "logs",

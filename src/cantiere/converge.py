@@ -126,6 +126,8 @@ def _told(plan: Plan) -> Done:
 def _machines(workspace: Workspace, request: Request, stage: Callable[..., Done]) -> Done:
     """One stage over the machines of a workspace; the caller holds the lock."""
     events = EventLog(request.events)
+    if workspace.fleet:
+        workspace.fleet.provider.tell = events.log
     return stage(workspace.fleet, workspace.store, events.log, _reporter(events), request.check)
 
 

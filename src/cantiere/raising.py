@@ -7,13 +7,17 @@ import time
 from collections.abc import Iterator
 
 from cantiere import artifacts, preflight
+from cantiere import site as sites
 from cantiere.cluster import raising as clusters
 from cantiere.converge import PATIENCE, removal_of
-from cantiere.errors import CantiereError, PreflightError
+from cantiere.errors import CantiereError, PreflightError, Problem
 from cantiere.machines import raising as fleets
 from cantiere.plan.definition import Kind, Plan
 from cantiere.progress import Progress
+from cantiere.providers.choose import provider_of
 from cantiere.runner import Run, playbook, remember, variables
+from cantiere.site import Site
+from cantiere.state import State, StateStore
 from cantiere.up import outputs, raised, show_login, show_outputs, users
 from cantiere.workspace import Workspace, open_applied, open_site
 
@@ -66,15 +70,19 @@ def _head(workspace: Workspace, plan: Plan) -> Iterator[str]:
         yield f"artifacts: {len(builds)} images to make; base images come from {origins[supply]} ({supply}: {chosen})"
 
 
-def down(site: str, images: bool, as_json: bool) -> int:
+def down(site: str, images: bool, as_json: bool, from_tags: bool = False) -> int:
     """Take what is up on a site down.
 
     Parameters
     ----------
     images:
         Whether built images and the sample data go too.
+    from_tags:
+        Whether a lost state is found again first, see :func:`adopt`.
     """
     began = time.monotonic()
+    if from_tags:
+        adopt(sites.load(sites.find(site)))
     try:
         workspace, _ = open_applied(site)
     except CantiereError:
@@ -88,6 +96,32 @@ def down(site: str, images: bool, as_json: bool) -> int:
     else:
         print(f"nothing is up on site {workspace.site.name}")
     return 0
+
+
+def adopt(site: Site) -> None:
+    """Where a site's state is lost, find the lineage of its facility by the marks of its objects, and write it down as the site's.
+
+    Parameters
+    ----------
+    site:
+        Nothing is done where it has a state, or no machines of its own.
+
+    Raises
+    ------
+    CantiereError
+        There are several facilities with the site's prefix.
+    """
+    store = StateStore(site.state_dir)
+    if store.load() is not None or site.platform != "kubernetes":
+        return
+    found = provider_of(site, {}).lineages()
+    if len(found) > 1:
+        message = f"there are {len(found)} facilities with the prefix {site.prefix}, of the lineages {', '.join(found)}"
+        remedy = "see which of them is yours by the marks of their objects, and write its `lineage:` into the site's provider"
+        raise CantiereError(Problem("down.lineages", message, remedy, path=site.name))
+    if found:
+        with store.locked("down, from tags", PATIENCE):
+            store.save(State(found[0]))
 
 
 def take_down(workspace: Workspace, images: bool, as_json: bool) -> Run | None:

@@ -169,7 +169,7 @@ def down(options: argparse.Namespace) -> int:
     """Take the facility down."""
     from cantiere import raising
 
-    return raising.down(options.site, options.images, options.json)
+    return raising.down(options.site, options.images, options.json, options.from_tags)
 
 
 def status(options: argparse.Namespace) -> int:

@@ -313,6 +313,8 @@ class SmallCloud:
         if path == "/volumes/detail":
             return {"volumes": [item for item in table.values() if query.get("name", item["name"]) == item["name"]]}
         if path == "/volumes":
+            if sum(item["size"] for item in table.values()) + body["volume"]["size"] > self.limits["gigabytes"]:
+                raise Refused(413, "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota.")
             return {"volume": self.put("volumes", {**body["volume"], "status": "available"})}
         key = path.rsplit("/", 1)[1]
         if key not in table:

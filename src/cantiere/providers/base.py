@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cantiere.errors import Problem
 from cantiere.machines.model import Machine, MachineSeen
+from cantiere.telling import note
 
 Log = Callable[[str], None]
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -25,6 +26,12 @@ class Provider(Protocol):
 
     makes_machines: bool
     """Whether it makes and removes machines, or only uses what exists."""
+    tell: Log = staticmethod(note)
+    """Takes lines on what is waited for, in calls that take no log; a run puts its own here."""
+
+    def lineages(self) -> Sequence[str]:
+        """Lineages of all facilities with the site's prefix that are there; none where machines are found without one."""
+        return ()
 
     def place(self, wanted: Sequence[Machine]) -> tuple[tuple[Machine, ...], list[Problem]]:
         """The machines with address, log-in and host key filled in, and what cannot be placed, with the reason and a remedy.

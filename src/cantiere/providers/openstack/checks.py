@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from cantiere.errors import CantiereError, Problem, rather
 from cantiere.machines.model import Machine
 from cantiere.providers.openstack import quota, rules
-from cantiere.providers.openstack.cloud import Cloud
+from cantiere.providers.openstack.cloud import Cloud, There
 from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, fitting, needs_of, unfit
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.quota import Ask, Limit
@@ -45,11 +46,11 @@ class Checks:
         except CantiereError as error:  # nothing else can be asked
             return list(error.problems)
         missing = [machine for machine in wanted if machine.name not in there.servers]
-        found = [*self._rights(), *self._networks(), *self._zones()]
+        found = [*there.strangers, *self._rights(), *self._networks(), *self._zones()]
         image = self.cloud.image()
         if image is None:
             asked = ", ".join(f"{key} {value}" for key, value in self.options.image.items())
-            names = sorted({str(item.name) for item in self.cloud.connection.image.images(status="active")})
+            names = sorted(set(self._names("images", lambda: self.cloud.connection.image.images(status="active"))))
             remedy = rather([str(self.options.image.get("name", ""))], names)
             found.append(Problem("openstack.image", f"there is no active image with {asked}", remedy, path="image"))
         flavors = self.cloud.flavors()
@@ -62,12 +63,18 @@ class Checks:
             else:
                 found.append(unfit(machine, flavors, needs, self.options.flavors))
         found += self._boot(image)
-        asks = [self._shared(), *(self._ask(machine, chosen.get(machine.name), there.ports) for machine in missing)]
+        asks = [self._shared(), *(self._ask(machine, chosen.get(machine.name), there) for machine in missing)]
         return [*found, *quota.short(asks, self._limits(), self.options.cloud)]
+
+    def _listed(self, what: str, listing: Callable[[], Any]) -> list[Any]:
+        return self.cloud.ask(lambda: list(listing()), f"to list {what}")
+
+    def _names(self, what: str, listing: Callable[[], Any]) -> list[str]:
+        return [str(item.name) for item in self._listed(what, listing)]
 
     def _rights(self) -> list[Problem]:
         session: Any = self.cloud.connection.session
-        roles = set(session.auth.get_access(session).role_names)
+        roles = set(self.cloud.ask(lambda: session.auth.get_access(session).role_names, "to tell our roles"))
         if not roles or roles - READING:
             return []
         message = f"these credentials may only read: their role is {', '.join(sorted(roles))}"
@@ -78,21 +85,22 @@ class Checks:
         if wanted.external:
             outside = self.cloud.network(wanted.external)
             if outside is None or not outside.is_router_external:
-                listed = self.cloud.connection.network.networks(is_router_external=True)
-                remedy = rather([wanted.external], [str(item.name) for item in listed])
+                listed = self._names("networks", lambda: self.cloud.connection.network.networks(is_router_external=True))
+                remedy = rather([wanted.external], listed)
                 what = "is no external network" if outside else "is not there"
                 found.append(Problem("openstack.network", f"the network {wanted.external} {what}", remedy, path="network.external"))
         if wanted.name:
             network = self.cloud.network(wanted.name)
             if network is None:
-                names = [str(item.name) for item in self.cloud.connection.network.networks()]
+                names = self._names("networks", lambda: self.cloud.connection.network.networks())
                 found.append(
                     Problem(
                         "openstack.network", f"the network {wanted.name} is not there", rather([wanted.name], names), path="network.name"
                     )
                 )
             elif self.ground.subnet() is None:
-                subnets = [str(item.cidr) for item in self.cloud.connection.network.subnets(network_id=network.id, ip_version=4)]
+                look = partial(self.cloud.connection.network.subnets, network_id=network.id, ip_version=4)
+                subnets = [str(item.cidr) for item in self._listed("subnets", look)]
                 message = f"the network {wanted.name} has no subnet {wanted.subnet}"
                 remedy = f"write one that it has: {', '.join(subnets) or 'it has none yet'}"
                 found.append(Problem("openstack.network", message, remedy, path="network.subnet"))
@@ -101,7 +109,8 @@ class Checks:
     def _zones(self) -> list[Problem]:
         if not self.options.zones:
             return []
-        known = [str(item.name) for item in self.cloud.connection.compute.availability_zones() if item.state.get("available")]
+        listed = self._listed("availability zones", lambda: self.cloud.connection.compute.availability_zones())
+        known = [str(item.name) for item in listed if item.state.get("available")]
         return [
             Problem("openstack.zone", f"there is no availability zone {zone}", rather([zone], known), path="zones")
             for zone in self.options.zones
@@ -117,7 +126,7 @@ class Checks:
         found = []
         kinds = {volume.kind for volume in volumes if volume.kind}
         if kinds:
-            known = [str(item.name) for item in self.cloud.connection.block_storage.types()]
+            known = self._names("volume types", lambda: self.cloud.connection.block_storage.types())
             found = [
                 Problem("openstack.volume", f"there is no volume type {kind}", rather([kind], known), path="boot_volume.type")
                 for kind in sorted(kinds - set(known))
@@ -147,18 +156,21 @@ class Checks:
             },
         )
 
-    def _ask(self, machine: Machine, flavor: Flavor | None, ports: Mapping[str, Any]) -> Ask:
-        volumes = [volume for volume in (self.options.boot_volume, self.options.data_volumes.get(machine.pool)) if volume]
+    def _ask(self, machine: Machine, flavor: Flavor | None, there: There) -> Ask:
+        """What of a machine is still to be made; a run that was cut off has made a part of it."""
+        node, volumes = machine.name, {"boot": self.options.boot_volume, "data": self.options.data_volumes.get(machine.pool)}
+        made = {str(item.name).rpartition("-")[2] for item in there.volumes.get(node, ())}
+        sizes = [volume.size for what, volume in volumes.items() if volume and what not in made]
         return Ask(
-            machine.name,
+            node,
             {
                 "instances": 1,
                 "cores": flavor.cores if flavor else 0,
                 "ram": flavor.memory // MIB if flavor else 0,
-                "ports": 0 if machine.name in ports else 1,
-                "floating_ips": 1 if machine.name in self.floating and machine.name not in ports else 0,
-                "volumes": len(volumes),
-                "gigabytes": sum(volume.size for volume in volumes),
+                "ports": 0 if node in there.ports else 1,
+                "floating_ips": 1 if node in self.floating and node not in there.floating else 0,
+                "volumes": len(sizes),
+                "gigabytes": sum(sizes),
             },
         )
 

@@ -14,6 +14,7 @@ import openstack
 from openstack.connection import Connection
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.providers.base import Log
 from cantiere.providers.openstack import marks
 from cantiere.providers.openstack.faults import maybe, patiently
 from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, gpus_of
@@ -22,6 +23,8 @@ from cantiere.providers.openstack.options import Options
 
 GONE = frozenset({"DELETED", "SOFT_DELETED"})
 WORKER_NAME = "cantiere"
+ANSWER_SECONDS = 60.0
+"""For which a service may be silent, where clouds.yaml sets no ``api_timeout``."""
 Answer = TypeVar("Answer")
 
 
@@ -33,12 +36,15 @@ class There:
     ----------
     servers, ports, floating, volumes:
         Machine to its objects, as the SDK shows them.
+    strangers:
+        What to say of those that have the site's prefix and another lineage than ours.
     """
 
     servers: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     ports: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     floating: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     volumes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    strangers: Sequence[Problem] = ()
 
     @property
     def names(self) -> list[str]:
@@ -57,10 +63,12 @@ class Cloud:
         The site's.
     lineages:
         Tells the lineages that are ours.
+    tell:
+        Takes lines on what is waited for.
     """
 
-    def __init__(self, prefix: str, options: Options, lineages: Callable[[], Collection[str]]) -> None:
-        self.prefix, self.options, self.lineages = prefix, options, lineages
+    def __init__(self, prefix: str, options: Options, lineages: Callable[[], Collection[str]], tell: Log) -> None:
+        self.prefix, self.options, self.lineages, self.tell = prefix, options, lineages, tell
         self._connecting = threading.Lock()
 
     @property
@@ -79,10 +87,12 @@ class Cloud:
     def _connection(self) -> Connection:
         def connect() -> Connection:
             made = openstack.connect(cloud=self.options.cloud, region_name=self.options.region or None, app_name=WORKER_NAME)
-            made.authorize()
+            session: Any = made.session
+            session.timeout = session.timeout or ANSWER_SECONDS
+            session.get_token()  # `authorize` would hide the status of a fault
             return made
 
-        return patiently(connect, "to log in", self.options.cloud)
+        return patiently(connect, "to log in", self.options.cloud, self.tell)
 
     @property
     def project(self) -> str:
@@ -104,7 +114,7 @@ class Cloud:
         CantiereError
             It refuses, or does not answer for long.
         """
-        return patiently(call, doing, path or self.options.cloud)
+        return patiently(call, doing, path or self.options.cloud, self.tell)
 
     def ours(self, items: Iterable[Any], node: str | None = None) -> list[Any]:
         """Of some objects those that are this facility's.
@@ -119,21 +129,25 @@ class Cloud:
         Raises
         ------
         CantiereError
-            Some have the site's prefix and a lineage that this controller does not know.
+            Some have the site's prefix, and the state that would tell their lineage is lost.
         """
-        known, strangers, found = self.lineages(), [], []
+        items, known = list(items), self.lineages()
+        if not known and (strangers := self.strangers(items)):
+            raise CantiereError(strangers)
+        marked = ((item, marks.of(item)) for item in items)
+        return [
+            item for item, mark in marked if mark and mark.prefix == self.prefix and mark.lineage in known and node in (None, mark.node)
+        ]
+
+    def strangers(self, items: Iterable[Any]) -> list[Problem]:
+        """What to say of objects that have the site's prefix and a lineage that is not ours: one for each lineage."""
+        known = self.lineages()
+        found: dict[str, Problem] = {}
         for item in items:
             mark = marks.of(item)
-            if mark is None or mark.prefix != self.prefix:
-                continue
-            if mark.lineage not in known:
-                strangers.append((item, mark))
-            elif node is None or mark.node == node:
-                found.append(item)
-        if strangers:
-            item, mark = strangers[0]
-            raise CantiereError(foreign(str(item.name or item.id), mark))
-        return found
+            if mark and mark.prefix == self.prefix and mark.lineage not in known:
+                found.setdefault(mark.lineage, foreign(str(item.name or item.id), mark))
+        return list(found.values())
 
     def there(self) -> There:
         """All that machines have: servers, ports, floating IPs and volumes, each kind listed once."""
@@ -147,7 +161,8 @@ class Cloud:
             kinds["volumes"] = lambda: list(link.block_storage.volumes(details=True))
         with ThreadPoolExecutor(len(kinds)) as pool:
             lists = dict(zip(kinds, pool.map(lambda kind: self.ask(kinds[kind], f"to list {kind}"), kinds), strict=True))
-        return There(**{kind: self._by_node(items) for kind, items in lists.items()})
+        strangers = self.strangers(item for items in lists.values() for item in items)
+        return There(**{kind: self._by_node(items) for kind, items in lists.items()}, strangers=strangers)
 
     @cached_property
     def has_volumes(self) -> bool:
@@ -197,8 +212,8 @@ def value_of(image: Any, key: str) -> Any:
 def foreign(name: str, mark: Mark) -> Problem:
     """What to say of an object that has our prefix and another facility's lineage."""
     remedy = (
-        f"if it is yours and its state was lost, write `lineage: {mark.lineage}` into the site's provider and run again, as `down` or as "
-        "`up`; if it is another's, give the site another name"
+        f"if it is yours and its state was lost, `down --from-tags` removes it, or write `lineage: {mark.lineage}` into the site's "
+        "provider and run again; if it is another's, give the site another name"
     )
     message = f"the project has {name} of a facility {mark.prefix} whose lineage {mark.lineage} is not in this site's state"
     return Problem("openstack.lineage", message, remedy, path=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from keystoneauth1 import exceptions as keystone
@@ -12,6 +13,7 @@ from requests import ConnectionError as Dropped
 from requests import RequestException, Timeout
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.providers.base import Log
 
 Answer = TypeVar("Answer")
 FAULTS = (sdk.SDKException, keystone.ClientException, RequestException)
@@ -19,9 +21,10 @@ FAULTS = (sdk.SDKException, keystone.ClientException, RequestException)
 DROPPED = (keystone.ConnectFailure, keystone.DiscoveryFailure, Dropped, Timeout)
 PASSING = frozenset({429, 500, 502, 503, 504})
 TOO_LARGE = 413  # also how older services say "too many requests"
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between tries, where the service does not say how long."""
-LONGEST_PAUSE = 60.0
+LONGEST_WAIT = 120.0
+"""Seconds that one request waits for all its tries; a service that asks for more is not waited for."""
 QUOTA = ("quota", "exceeded allowed", "limit exceeded")
 TOLD = 600
 
@@ -89,19 +92,43 @@ def problem(error: Exception, doing: str, path: str) -> Problem:
     """
     code = code_of(error)
     said = " ".join(str(error).split())[:TOLD]
-    return Problem(code, f"the cloud refuses {doing}: {said}", REMEDIES[code], path=path)
+    failed = "does not answer when asked" if code == "openstack.unreachable" else "refuses"
+    wait = asked_to_wait(error) if code == "openstack.rate" else None
+    return Problem(
+        code, f"the cloud {failed} {doing}: {said}{f' (it asks to wait {wait:.0f} s)' if wait else ''}", REMEDIES[code], path=path
+    )
 
 
-def pause_after(error: Exception, usual: float) -> float | None:
-    """Seconds to wait before another try; None where it would not help."""
-    status = status_of(error)
-    response = getattr(error, "response", None)
-    headers = getattr(response, "headers", None) or {}
-    asked = str(headers.get("Retry-After") or headers.get("retry-after") or "")
-    limited = status == TOO_LARGE and asked and code_of(error) != "openstack.quota"
-    if not (status in PASSING or limited or isinstance(error, DROPPED)):
+def pause_after(error: Exception, usual: float | None, left: float) -> float | None:
+    """Seconds to wait before another try; None where it would not help, or there is none.
+
+    Parameters
+    ----------
+    error:
+        What the last try ended in.
+    usual:
+        Seconds where the service does not say how long; None after the last try.
+    left:
+        Seconds that may still be waited.
+    """
+    status, asked = status_of(error), asked_to_wait(error)
+    limited = status == TOO_LARGE and asked is not None and code_of(error) != "openstack.quota"
+    pause = usual if usual is None or asked is None else asked
+    if pause is None or pause > left or not (status in PASSING or limited or isinstance(error, DROPPED)):
         return None
-    return min(float(asked), LONGEST_PAUSE) if asked.isdigit() else usual
+    return pause
+
+
+def asked_to_wait(error: Exception) -> float | None:
+    """Seconds that the service asks to wait: a number, or until a date; None where it does not say."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    asked = str(headers.get("Retry-After") or headers.get("retry-after") or "")
+    if asked.isdigit():
+        return float(asked)
+    try:
+        return max(parsedate_to_datetime(asked).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None
 
 
 def maybe(call: Callable[[], Answer]) -> Answer | None:
@@ -114,8 +141,8 @@ def maybe(call: Callable[[], Answer]) -> Answer | None:
         return None
 
 
-def patiently(call: Callable[[], Answer], doing: str, path: str) -> Answer:
-    """Do what can be done again: calls that fail for a while are tried again, a bounded number of times.
+def patiently(call: Callable[[], Answer], doing: str, path: str, tell: Log) -> Answer:
+    """Do what can be done again: calls that fail for a while are tried again, a bounded number of times and a bounded time.
 
     Parameters
     ----------
@@ -123,18 +150,24 @@ def patiently(call: Callable[[], Answer], doing: str, path: str) -> Answer:
         Looks for what it is to make before it makes it, because the answer to a request may be lost.
     doing, path:
         See :func:`problem`.
+    tell:
+        Takes a line before each wait.
 
     Raises
     ------
     CantiereError
         The fault stays, or is not one that passes.
     """
-    for usual in (*PAUSES, None):
+    left = LONGEST_WAIT
+    for number, usual in enumerate((*PAUSES, None), 1):
         try:
             return call()
         except FAULTS as error:
-            pause = pause_after(error, usual) if usual is not None else None
+            pause = pause_after(error, usual, left)
             if pause is None:
                 raise CantiereError(problem(error, doing, path)) from error
+            said = f"the cloud answers {status_of(error)}" if status_of(error) else "the cloud does not answer"
+            tell(f"{path}: asked {doing}, {said}; again in {pause:.0f} s ({number} of {len(PAUSES)})")
+            left -= pause
             time.sleep(pause)
     raise AssertionError("the last try returns or raises")

@@ -85,20 +85,25 @@ class Ground:
 
     def remove(self) -> None:
         """Remove all of it that carries our mark; an existing network stays."""
-        network, compute, cloud = self._net, self.cloud.connection.compute, self.cloud
-        mine = {"project_id": cloud.project}
-        self._remove("port", cloud.ours(network.ports(**mine), ""), network.delete_port)
-        for router in cloud.ours(network.routers(**mine)):
-            for port in [port for port in network.ports(device_id=router.id) if _joins(port)]:
+        cloud, mine = self.cloud, {"project_id": self.cloud.project}
+        network, compute = cloud.connection.network, cloud.connection.compute
+        networks = self._marked("networks", lambda: network.networks(**mine))
+        self._remove("port", cloud.ours(self._listed("ports", lambda: network.ports(**mine)), ""), network.delete_port)
+        for router in self._marked("routers", lambda: network.routers(**mine)):
+            ports = self._listed("ports of a router", partial(network.ports, device_id=router.id))
+            for port in [port for port in ports if _joins(port) and port.network_id in {item.id for item in networks}]:
                 leave = partial(network.remove_interface_from_router, router, port=port)
                 cloud.ask(leave, "to take a router off its network", router.name)
             self._remove("router", [router], network.delete_router)
-        self._remove("network", cloud.ours(network.networks(**mine)), network.delete_network)
-        groups = sorted(cloud.ours(network.security_groups(**mine)), key=lambda group: str(group.name))
+        self._remove("network", networks, network.delete_network)
+        groups = sorted(self._marked("security groups", lambda: network.security_groups(**mine)), key=lambda group: str(group.name))
         self._remove("security group", groups, network.delete_security_group)
         names = {f"{self.prefix}-{lineage}" for lineage in cloud.lineages()}
-        self._remove("server group", [item for item in compute.server_groups() if item.name in names], compute.delete_server_group)
-        self._remove("key pair", [item for item in compute.keypairs() if item.name in names], compute.delete_keypair)
+        for what, listing, delete in (
+            ("server group", compute.server_groups, compute.delete_server_group),
+            ("key pair", compute.keypairs, compute.delete_keypair),
+        ):
+            self._remove(what, [item for item in self._listed(f"{what}s", listing) if item.name in names], delete)
         for file in self.key.parent.glob(f"*{self.key.name}*"):
             file.unlink(missing_ok=True)
 
@@ -148,13 +153,18 @@ class Ground:
         for item in items:
             self.cloud.ask(partial(delete, item), f"to remove the {what}", str(item.name))
 
+    def _listed(self, what: str, listing: Callable[[], Any]) -> list[Any]:
+        return self.cloud.ask(lambda: list(listing()), f"to list {what}")
+
+    def _marked(self, what: str, listing: Callable[[], Any]) -> list[Any]:
+        return self.cloud.ours(self._listed(what, listing))
+
     def _first(self, what: str, listing: Callable[[], Any]) -> Any:
-        return next(iter(self.cloud.ours(self.cloud.ask(lambda: list(listing()), f"to list {what}"), "")), None)
+        return next(iter(self.cloud.ours(self._listed(what, listing), "")), None)
 
     def _named(self, listing: Callable[[], Any], what: str) -> Any:
         names = {f"{self.prefix}-{lineage}" for lineage in self.cloud.lineages()}
-        listed = self.cloud.ask(lambda: list(listing()), f"to list {what}")
-        return next((item for item in listed if item.name in names), None)
+        return next((item for item in self._listed(what, listing) if item.name in names), None)
 
     def _any_key_pair(self) -> Any:
         return self._named(lambda: self.cloud.connection.compute.keypairs(), "key pairs")
@@ -187,8 +197,8 @@ class Ground:
 
     def _interface(self) -> Any:
         subnet = self.subnet()
-        listed = self._net.ports(device_id=self._router().id, network_id=subnet.network_id)
-        return next((port for port in listed if _joins(port)), None)
+        ports = partial(self._net.ports, device_id=self._router().id, network_id=subnet.network_id)
+        return next((port for port in self._listed("ports of a router", ports) if _joins(port)), None)
 
     def _join(self) -> Any:
         return self._net.add_interface_to_router(self._router(), subnet=self.subnet())

@@ -7,7 +7,8 @@ import ipaddress
 import json
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from cantiere.machines.model import Machine, MachineSeen
 from cantiere.machines.ssh import Ssh
 from cantiere.machines.wanted import network_of
 from cantiere.providers.base import NAME, Log, Provider
-from cantiere.providers.openstack import marks
+from cantiere.providers.openstack import lost, marks
 from cantiere.providers.openstack.checks import Checks
 from cantiere.providers.openstack.cloud import Cloud, There
 from cantiere.providers.openstack.flavors import explained, fitting, needs_of, unfit
@@ -65,10 +66,14 @@ class OpenStack(Provider):
         self.store = StateStore(state_dir)
         self.key = state_dir / "ssh" / "id_ed25519"
         self._lineages = {given.lineage} - {""}
-        self.cloud = Cloud(prefix, given, self._known)
+        self.cloud = Cloud(prefix, given, self._known, lambda line: self.tell(line))
         self.ground = Ground(self.cloud, cluster, self.key)
         self.servers = Servers(self.cloud, self.ground)
         self._asked: dict[str, Machine] = {}
+
+    def lineages(self) -> Sequence[str]:
+        """Lineages of all facilities with the site's prefix of which the project has anything."""
+        return lost.lineages(self.cloud)
 
     def place(self, wanted: Sequence[Machine]) -> tuple[tuple[Machine, ...], list[Problem]]:
         """The machines with address, floating IP, way in and, where they exist, host key; one keeps its address as long as it exists."""
@@ -115,11 +120,10 @@ class OpenStack(Provider):
             if not NAME.fullmatch(machine.name):
                 message = f"{machine.name!r} cannot be a host name"
                 found.append(Problem("openstack.name", message, "use small letters, digits and dashes, at most 63", path=machine.name))
-        floating = frozenset(machine.name for machine in wanted if self._floats(machine))
-        if self.options.floating_ips == "control-plane" and wanted and not floating:
+        if self.options.floating_ips == "control-plane" and wanted and not any(map(self._floats, wanted)):
             message = "no machine gets a floating IP, because none carries a control plane: nobody could log in"
             found.append(Problem("openstack.door", message, "set floating_ips to all, or to none where this machine reaches their network"))
-        return [*found, *Checks(self.cloud, self.ground, floating).problems(wanted)]
+        return [*found, *self._checked(wanted)]
 
     def digest(self, machine: Machine) -> str:
         """Digest of image, needs and volumes: what a server cannot change while it lives."""
@@ -134,7 +138,8 @@ class OpenStack(Provider):
     def prepare(self, lineage: str, log: Log) -> None:
         """Make them, and put rules right."""
         self._lineages.add(lineage)
-        self.ground.make(lineage, log)
+        with self._counting():
+            self.ground.make(lineage, log)
 
     def create(self, machine: Machine, lineage: str, log: Log) -> MachineSeen:
         """Make one server with port, floating IP and volumes, or complete a half-made one, and wait until SSH lets us in.
@@ -147,7 +152,8 @@ class OpenStack(Provider):
         self._lineages.add(lineage)
         self._asked.setdefault(machine.name, machine)
         order = self._order(machine, log)
-        server = self.servers.make(order, lineage, log)
+        with self._counting():
+            server = self.servers.make(order, lineage, log)
         log(f"{machine.name}: active at {machine.address}, waiting for SSH")
         return self._answering(machine, server)
 
@@ -184,6 +190,21 @@ class OpenStack(Provider):
         """Lineages that are ours: the state's, those that this process was given, and one that the site's file names."""
         state = self.store.load()
         return {*self._lineages, *([state.lineage] if state else [])}
+
+    def _checked(self, wanted: Sequence[Machine]) -> list[Problem]:
+        floating = frozenset(machine.name for machine in wanted if self._floats(machine))
+        return Checks(self.cloud, self.ground, floating).problems(wanted)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """Where the quota ends midway, tell also what is still to be made, and by how much it falls short."""
+        try:
+            yield
+        except CantiereError as error:
+            if error.problems[0].code != "openstack.quota":
+                raise
+            short = [problem for problem in self._checked(list(self._asked.values())) if problem.code == "openstack.quota"]
+            raise CantiereError([*error.problems, *short]) from error
 
     def _floats(self, machine: Machine) -> bool:
         return self.options.floating_ips == "all" or (self.options.floating_ips == "control-plane" and machine.controls)

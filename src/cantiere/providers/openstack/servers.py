@@ -25,8 +25,12 @@ from cantiere.providers.openstack.userdata import user_data
 ACTIVE, ERROR, BUILDING = "ACTIVE", "ERROR", frozenset({"BUILD", "REBUILD"})
 BUILD_SECONDS, DELETE_SECONDS, VOLUME_SECONDS = 600.0, 300.0, 600.0
 PAUSE = 2.0
-NO_ROOM = "no valid host"
+NO_ROOM = ("no valid host", "exhausted all hosts", "availability zone is not available")
+"""What the cloud says where another zone or flavor may help."""
+UNSETTLED = frozenset({"creating", "downloading", "attaching", "detaching"})
+"""Statuses in which a volume cannot be removed yet."""
 FLAVORS_TRIED = 3
+STUCK = "run again; if it stays, ask the cloud to reset its state (`openstack {}`, as its admin)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class Servers:
         for item in there.ports.get(node, ()):
             self.cloud.ask(partial(self._network.delete_port, item), "to remove a port", node)
         for item in there.volumes.get(node, ()):
+            self._settled(item, node)
             self.cloud.ask(partial(self._volumes.delete_volume, item), "to remove a volume", node)
             self._gone(partial(self._volumes.get_volume, item.id), f"volume {item.name}", node)
 
@@ -199,14 +204,16 @@ class Servers:
         for number, (flavor, zone) in enumerate(choices, 1):
             where = f" in {zone}" if zone else ""
             log(f"{mark.node}: {flavor}{where}")
-            server = self._server(order, port, mark, flavor, zone)
+            server = None
             try:
+                server = self._server(order, port, mark, flavor, zone)
                 return self._active(server)
             except CantiereError as error:
-                if NO_ROOM not in str(error).lower() or number == len(choices):
+                if not _no_room(str(error)) or number == len(choices):
                     raise
                 log(f"{mark.node}: no host has room for {flavor.name}{where}, the next is tried")
-                self._end(server)
+                if server is not None:
+                    self._end(server)
         raise AssertionError("the last choice returns or raises")
 
     def _server(self, order: Order, port: Any, mark: Mark, flavor: Flavor, zone: str) -> Any:
@@ -258,7 +265,7 @@ class Servers:
                 return item
             if str(item.status).upper() == ERROR:
                 said = (getattr(item, "fault", None) or {}).get("message", "it does not say why")
-                room = NO_ROOM in str(said).lower()
+                room = _no_room(str(said))
                 remedy = (
                     "ask for less, list more zones, set other_flavors, or wait until the cloud has room; then run again"
                     if room
@@ -274,6 +281,16 @@ class Servers:
                 )
             time.sleep(PAUSE)
 
+    def _settled(self, volume: Any, node: str) -> None:
+        """Wait until a volume can be removed: one that a killed run left half-made is finished by the cloud first."""
+        end = time.monotonic() + VOLUME_SECONDS
+        find = partial(self._volumes.get_volume, volume.id)
+        while (item := self.cloud.ask(lambda: maybe(find), "to tell a status", node)) is not None and item.status in UNSETTLED:
+            if time.monotonic() > end:
+                message = f"volume {item.name} is {item.status} after {VOLUME_SECONDS:.0f} s and cannot be removed"
+                raise CantiereError(Problem("openstack.stuck", message, STUCK.format("volume set --state error"), path=node))
+            time.sleep(PAUSE)
+
     def _end(self, server: Any) -> None:
         """Delete a server and wait until it is gone, so that its port and volumes are free."""
         node = str(getattr(marks.of(server), "node", ""))
@@ -285,7 +302,7 @@ class Servers:
         while (item := self.cloud.ask(lambda: maybe(find), f"to tell whether the {what} is gone", node)) is not None:
             if time.monotonic() > end:
                 message = f"{what} is still {item.status}, {DELETE_SECONDS:.0f} s after it was to be removed"
-                remedy = "run again; if it stays, ask the cloud to reset its state (`openstack server set --state error`, as its admin)"
+                remedy = STUCK.format(f"{what.partition(' ')[0]} set --state error")
                 raise CantiereError(Problem("openstack.stuck", message, remedy, path=node))
             time.sleep(PAUSE)
 
@@ -299,3 +316,7 @@ def _device(identifier: str, source: str, index: int) -> Mapping[str, Any]:
         "boot_index": index,
         "delete_on_termination": source == "image",
     }
+
+
+def _no_room(said: str) -> bool:
+    return any(words in said.lower() for words in NO_ROOM)
