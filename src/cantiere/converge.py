@@ -43,8 +43,8 @@ class Request:
 def plan_of(workspace: Workspace) -> Plan:
     """The plan of a workspace, from what is seen now."""
     if workspace.cluster:
-        machines = stages.plan_of(workspace.fleet).steps if workspace.fleet else ()
-        return Plan(workspace.site.prefix, (*machines, *releases.plan_of(workspace.cluster).steps))
+        machines = stages.plan_of(workspace.fleet) if workspace.fleet else Plan(workspace.site.prefix, ())
+        return replace(machines, steps=(*machines.steps, *releases.plan_of(workspace.cluster).steps))
     engine = detect(workspace.engine_name, workspace.site.state_dir)
     return build(workspace.wanted, look.observe(workspace, engine))
 

@@ -111,6 +111,8 @@ def plan(options: argparse.Namespace) -> int:
         _print(made.as_dict())
     else:
         tell(made, print)
+        for note in made.notes:
+            print(f"  ! {note}")
         print(_summary(made))
     return CHANGES if made.steps and options.exit_code else 0
 
@@ -130,6 +132,8 @@ def explain(options: argparse.Namespace) -> int:
             print(f"       after {', '.join(step.after)}")
     for place, expression in workspace.facility.expressions():
         print(f"  known once it runs: {place} = {expression}")
+    for note in made.notes:
+        print(f"  ! {note}")
     print(_summary(made))
     return 0
 

@@ -16,6 +16,7 @@ MACHINES = tuple(
     f"machines/{name}" for name in ("model", "wanted", "roles", "plan", "matching", "preflight", "hostkey", "registry", "growth")
 )
 PURE = (
+    "machines/changing",
     "model",
     "errors",
     "graph",

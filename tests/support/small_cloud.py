@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from support import small_changes as changes
+from support.small_changes import Refused
+
 PROJECT = "11111111111111111111111111111111"
 NOVA = re.compile(r"/compute/v2\.1(/.*)?")
 CINDER = re.compile(r"/volume/v3(/.*)?")
@@ -32,12 +35,6 @@ SINGULAR = {
     "security-group-rules": "security_group_rule",
 }
 QUOTA = "Quota exceeded for resources: {}."
-
-
-class Refused(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass
@@ -256,10 +253,10 @@ class SmallCloud:
         if key not in servers:
             raise Refused(404, f"Instance {key} could not be found.")
         if rest == ["action"]:
-            if "os-getConsoleOutput" in body:
-                return {"output": "one\ntwo\n"}
-            servers[key]["status"] = "ACTIVE" if "os-start" in body else "SHUTOFF"
-            return None
+            return changes.act(servers[key], body, self.flavors, self.no_room)
+        if rest == ["metadata"]:
+            servers[key]["metadata"] |= body["metadata"]
+            return {"metadata": servers[key]["metadata"]}
         if method == "DELETE":
             for port in servers.pop(key)["ports"]:
                 self.objects["ports"].get(port, {}).pop("device_id", None)
@@ -279,6 +276,7 @@ class SmallCloud:
                 "status": "ERROR" if placed else "ACTIVE",
                 "OS-EXT-AZ:availability_zone": given.get("availability_zone", "east"),
                 "ports": [item["port"] for item in given["networks"]],
+                "flavor": changes.flavor(self.flavors, given["flavorRef"]),
                 "asked": body,
             },
         )
@@ -316,9 +314,11 @@ class SmallCloud:
             if sum(item["size"] for item in table.values()) + body["volume"]["size"] > self.limits["gigabytes"]:
                 raise Refused(413, "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota.")
             return {"volume": self.put("volumes", {**body["volume"], "status": "available"})}
-        key = path.rsplit("/", 1)[1]
+        _, _, key, *rest = path.split("/")
         if key not in table:
             raise Refused(404, f"Volume {key} could not be found.")
+        if rest == ["action"]:
+            return changes.extend(table, key, body["os-extend"]["new_size"], self.limits["gigabytes"])
         if method == "DELETE":
             table.pop(key)
             return None

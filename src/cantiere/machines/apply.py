@@ -9,7 +9,7 @@ from typing import Any
 from cantiere import supply
 from cantiere.machines import nodes
 from cantiere.machines.fleet import ARCHITECTURE, Fleet
-from cantiere.machines.model import Machine
+from cantiere.machines.model import Change, Machine
 from cantiere.machines.plan import FleetSeen
 from cantiere.plan.definition import Action, Kind, Step
 from cantiere.state import State, StateStore
@@ -48,9 +48,11 @@ class Apply:
         self._handlers: Mapping[tuple[Kind, Action], Callable[[str], dict[str, Any] | None]] = {
             (Kind.ARTIFACT, Action.CREATE): self._make_artifact,
             (Kind.GROUND, Action.CREATE): self._prepare,
+            (Kind.GROUND, Action.UPDATE): self._prepare,
             (Kind.GROUND, Action.DELETE): self._release,
             (Kind.MACHINE, Action.CREATE): self._create,
             (Kind.MACHINE, Action.START): self._start,
+            (Kind.MACHINE, Action.UPDATE): self._update,
             (Kind.MACHINE, Action.REPLACE): self._replace,
             (Kind.MACHINE, Action.DELETE): self._delete,
             (Kind.DEPARTURE, Action.REPLACE): self._depart,
@@ -82,6 +84,18 @@ class Apply:
         seen = self.fleet.provider.start(self.machines[name], self.log)
         return {"name": name, "address": seen.address}
 
+    def _update(self, name: str) -> dict[str, Any]:
+        """Change a machine in place; where that takes it down, its pods leave before and may come back when its node is ready again."""
+        change, node = self.seen.changes.get(name, Change()), self.seen.cluster.nodes.get(name)
+        down = node is not None and (change.restarts or self.seen.machines[name].state != "running")
+        others = any(other.ready for it, other in self.seen.cluster.nodes.items() if it != name)
+        if down and node and node.ready and others:
+            nodes.empty(self.fleet.ssh, self._controls(), name, self.log)
+        seen = self.fleet.provider.update(self.machines[name], self.log)
+        if down:
+            nodes.take_back(self.fleet.ssh, self._controls(), self.machines[name], self.log)
+        return {"name": name, "address": seen.address}
+
     def _replace(self, name: str) -> dict[str, Any]:
         self._delete(name)
         return self._create(name)
@@ -91,8 +105,11 @@ class Apply:
         self.fleet.provider.delete(name)
 
     def _depart(self, name: str) -> None:
-        running = {other for other, found in self.seen.converged.items() if found.reachable}
-        controls = [machine for machine in self.machines.values() if machine.controls and machine.name in running]
         node, machine = self.seen.cluster.nodes.get(name), self.seen.machines.get(name)
         powered = not self.fleet.provider.makes_machines or (machine is not None and machine.state == "running")
-        nodes.depart(self.fleet.ssh, controls, name, powered and node is not None and node.ready, self.log)
+        nodes.depart(self.fleet.ssh, self._controls(), name, powered and node is not None and node.ready, self.log)
+
+    def _controls(self) -> list[Machine]:
+        """Control-plane machines that answered when the plan was made."""
+        running = {other for other, found in self.seen.converged.items() if found.reachable}
+        return [machine for machine in self.machines.values() if machine.controls and machine.name in running]

@@ -158,7 +158,6 @@ class Fleet:
             name=self.site.prefix,
             machines=tuple(placed),
             digests=digests,
-            specifications={machine.name: self.provider.digest(machine) for machine in placed},
             artifacts=self.artifacts(),
             version=self.version(),
             leader=leader,
@@ -191,7 +190,9 @@ class Fleet:
         cluster = nodes.await_api(self.ssh, controls, patience)
         missing = self.missing()
         should = self.wanted(placed, leader_of(placed, cluster, converged), missing)
-        return should, FleetSeen(missing, self.provider.prepared(), seen, converged, cluster)
+        prepared = self.provider.prepared()
+        adjustments = () if prepared else self.provider.adjustments()
+        return should, FleetSeen(missing, prepared, adjustments, seen, self.provider.changes(placed, seen), converged, cluster)
 
     def _sources(self, machine: Machine, mine: Sequence[str]) -> dict[str, str]:
         """Role to the digest of its folder and of the site's variables that it may read."""

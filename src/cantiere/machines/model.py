@@ -73,7 +73,7 @@ class MachineSeen:
     name:
         The machine.
     state:
-        ``running``, ``stopped``, or ``broken`` (half-made or half-removed).
+        ``running``, ``stopped``, ``changing`` (a change in place was cut off), or ``broken`` (half-made or half-removed).
     address:
         Its address, or ``""``.
     digest:
@@ -90,3 +90,22 @@ class MachineSeen:
     digest: str = ""
     host_key: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a machine that is there differs from the one that is asked for.
+
+    Parameters
+    ----------
+    reasons:
+        What the provider changes while the machine lives, in words.
+    restarts:
+        Whether it goes down meanwhile.
+    anew:
+        What only a machine made anew would have, in words; it goes on as it is until then.
+    """
+
+    reasons: tuple[str, ...] = ()
+    restarts: bool = False
+    anew: tuple[str, ...] = ()

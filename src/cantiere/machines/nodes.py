@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.kubernetes.nodes import DRAINED
 from cantiere.machines.model import Machine
 from cantiere.machines.plan import ClusterSeen, NodeSeen
 from cantiere.machines.ssh import Ssh
@@ -18,7 +19,7 @@ ASK = f"{KUBECTL} --request-timeout=10s"
 MEMBER = "/etc/kubernetes/cantiere/member"
 """What a machine has once it is a whole member of the cluster; one that was begun and not ended is begun again."""
 NO_CLUSTER = 3
-DRAIN_SECONDS = 300
+DRAIN_SECONDS, READY_SECONDS = 300, 300
 POD_SECONDS = 150.0
 POLL_SECONDS = 1.0
 
@@ -87,21 +88,86 @@ def depart(ssh: Ssh, controls: Iterable[Machine], name: str, reachable: bool, lo
     """
     helper = _helper(ssh, [machine for machine in controls if machine.name != name], name)
     if reachable:
-        drain = f"{KUBECTL} drain {name} --ignore-daemonsets --delete-emptydir-data"
-        done = ssh.run(helper, f"{drain} --timeout={DRAIN_SECONDS}s", timeout=DRAIN_SECONDS + 30)
-        for line in done.stdout.splitlines():
-            log(f"{name}: {line}")
-        if done.returncode and "not found" not in done.stderr:
-            raise CantiereError(
-                Problem(
-                    "node.drain",
-                    f"{name} could not be drained within {DRAIN_SECONDS} s: {done.stderr.strip()[-600:]}",
-                    "see which PodDisruptionBudget forbids it (`kubectl get pdb -A`), give it room, and run the same command again",
-                    path=name,
-                )
-            )
+        _drain(ssh, helper, name, log)
     _remove_member(ssh, helper, name, log)
     ssh.must(helper, f"{ASK} delete node {name} --ignore-not-found")
+
+
+def empty(ssh: Ssh, controls: Sequence[Machine], name: str, log: Callable[[str], None]) -> None:
+    """Let the pods of a node leave, so that its machine can go down for a while; :func:`take_back` ends that, as the next run does.
+
+    Parameters
+    ----------
+    controls:
+        Control-plane machines, one of which does the work.
+    name:
+        The node.
+    log:
+        Takes lines of long work.
+
+    Raises
+    ------
+    CantiereError
+        Pods could not be evicted in time, or the control plane does not answer.
+    """
+    helper = _helper(ssh, controls, name)
+    ssh.must(helper, f"{ASK} annotate node {name} {DRAINED}=change --overwrite")
+    _drain(ssh, helper, name, log)
+
+
+def take_back(ssh: Ssh, controls: Sequence[Machine], machine: Machine, log: Callable[[str], None]) -> None:
+    """Wait until the node of a machine that was down is ready in this very boot, and let pods come back.
+
+    Parameters
+    ----------
+    controls:
+        Control-plane machines; that one may be among them.
+    machine:
+        The machine.
+    log:
+        Takes lines of long work.
+
+    Raises
+    ------
+    CantiereError
+        It does not become ready.
+    """
+    name, deadline = machine.name, time.monotonic() + READY_SECONDS
+    log(f"{name}: waiting for its node")
+    boot = ssh.must(name, "cat /proc/sys/kernel/random/boot_id").strip()
+    ready = (
+        "jsonpath='{.status.nodeInfo.bootID} {.status.conditions[?(@.type==\"Ready\")].status}'",
+        f"{ASK} --server=https://{machine.address}:6443 get --raw /readyz",
+    )
+    while True:
+        asked = [ssh.run(helper.name, f"{ASK} get node {name} -o {ready[0]}", timeout=20) for helper in controls]
+        answers = [done.stdout.strip() for done in asked if done.returncode == 0]
+        serves = not machine.controls or ssh.run(name, ready[1], timeout=20).returncode == 0
+        if f"{boot} True" in answers and serves:
+            break
+        if time.monotonic() > deadline:
+            message = f"the node {name} is not ready {READY_SECONDS} s after its machine came back"
+            raise CantiereError(Problem("node.silent", message, f"see `journalctl -u kubelet` on {name}; then run again", path=name))
+        time.sleep(POLL_SECONDS)
+    helper = _helper(ssh, controls, name)
+    ssh.must(helper, f"{ASK} uncordon {name} && {ASK} annotate node {name} {DRAINED}-")
+
+
+def _drain(ssh: Ssh, helper: str, name: str, log: Callable[[str], None]) -> None:
+    """No new pods, and those that are there are evicted as their disruption budgets allow."""
+    drain = f"{KUBECTL} drain {name} --ignore-daemonsets --delete-emptydir-data"
+    done = ssh.run(helper, f"{drain} --timeout={DRAIN_SECONDS}s", timeout=DRAIN_SECONDS + 30)
+    for line in done.stdout.splitlines():
+        log(f"{name}: {line}")
+    if done.returncode and "not found" not in done.stderr:
+        raise CantiereError(
+            Problem(
+                "node.drain",
+                f"{name} could not be drained within {DRAIN_SECONDS} s: {done.stderr.strip()[-600:]}",
+                "see which PodDisruptionBudget forbids it (`kubectl get pdb -A`), give it room, and run the same command again",
+                path=name,
+            )
+        )
 
 
 def _helper(ssh: Ssh, controls: Sequence[Machine], name: str) -> str:

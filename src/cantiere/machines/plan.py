@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cantiere.errors import Problem
-from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines import changing
+from cantiere.machines.model import Change, Machine, MachineSeen
 from cantiere.machines.wanted import in_cluster
 from cantiere.plan.definition import Action, Kind, Plan, Step, waiting_order
 
@@ -96,8 +97,6 @@ class FleetWanted:
         All machines, placed.
     digests:
         Machine to role to digest, roles in their order.
-    specifications:
-        Machine to the digest of what the provider makes it from; "" where the provider makes none.
     artifacts:
         Names of the artifacts that the machines take.
     version:
@@ -113,7 +112,6 @@ class FleetWanted:
     name: str
     machines: tuple[Machine, ...]
     digests: Mapping[str, Mapping[str, str]]
-    specifications: Mapping[str, str]
     artifacts: tuple[str, ...]
     version: str
     leader: str
@@ -131,8 +129,12 @@ class FleetSeen:
         Artifacts that are not in the store.
     prepared:
         Whether what all machines share is there.
+    adjustments:
+        What of it is otherwise than it should be, where all of it is there.
     machines:
         The provider's machines by name.
+    changes:
+        Machine to how it differs from what is asked for.
     converged:
         Machine to what is seen on it; machines that are not up are left out.
     cluster:
@@ -141,7 +143,9 @@ class FleetSeen:
 
     missing: frozenset[str] = frozenset()
     prepared: bool = False
+    adjustments: tuple[str, ...] = ()
     machines: Mapping[str, MachineSeen] = field(default_factory=dict)
+    changes: Mapping[str, Change] = field(default_factory=dict)
     converged: Mapping[str, Converged] = field(default_factory=dict)
     cluster: ClusterSeen = field(default_factory=ClusterSeen)
 
@@ -153,7 +157,9 @@ def build(wanted: FleetWanted, seen: FleetSeen) -> Plan:
         for name in wanted.artifacts
         if name in seen.missing
     ]
-    if wanted.makes_machines and not seen.prepared:
+    if wanted.makes_machines and seen.adjustments:
+        steps.append(Step(Kind.GROUND, wanted.name, Action.UPDATE, "; ".join(seen.adjustments)))
+    elif wanted.makes_machines and not seen.prepared:
         steps.append(Step(Kind.GROUND, wanted.name, Action.CREATE, "network and machine image are not complete"))
     for machine in wanted.machines:
         steps += _machine(wanted, machine, seen)
@@ -161,14 +167,15 @@ def build(wanted: FleetWanted, seen: FleetSeen) -> Plan:
     joins = tuple(step.id for step in steps if step.kind is Kind.NODE)
     for name in sorted({*seen.machines, *seen.cluster.nodes} - known):
         steps += _gone(wanted, name, seen, joins)
-    return Plan(wanted.name, waiting_order(_one_by_one(steps)))
+    away = changing.down(steps, seen.machines, seen.changes)
+    return Plan(wanted.name, waiting_order(_one_by_one(steps, away)), changing.notes(seen.changes, wanted.replace))
 
 
-def _one_by_one(steps: Sequence[Step]) -> list[Step]:
-    """Nodes leave one after the other, so that etcd never loses two members at once and pods have somewhere to go."""
+def _one_by_one(steps: Sequence[Step], away: Collection[str]) -> list[Step]:
+    """Nodes leave or go down one after the other, so that etcd never loses two members at once and pods have somewhere to go."""
     made, last = [], ""
     for step in steps:
-        if step.kind is Kind.DEPARTURE:
+        if step.id in away:
             step, last = replace(step, after=(*step.after, last)), step.id
         made.append(step)
     return made
@@ -240,6 +247,7 @@ def _machine(wanted: FleetWanted, machine: Machine, seen: FleetSeen) -> list[Ste
     converged = seen.converged.get(name)
     old = converged.machine_id if converged and converged.reachable else ""
     anew = name in wanted.replace and found is not None
+    first: list[Step] = []
     if wanted.makes_machines:
         if anew:
             steps = [_leave(name, "its machine is made anew")] if node else []
@@ -250,11 +258,16 @@ def _machine(wanted: FleetWanted, machine: Machine, seen: FleetSeen) -> list[Ste
             steps = [_leave(name, "its machine is gone")] if node else []
             steps.append(Step(Kind.MACHINE, name, Action.CREATE, reason, (*before, _departure(name))))
             return [*steps, *_fresh(wanted, machine, seen)]
+        change = seen.changes.get(name, Change())
+        if change.reasons or found.state == "changing":
+            first.append(Step(Kind.MACHINE, name, Action.UPDATE, "; ".join(change.reasons) or "a change of it was cut off", before))
+        elif found.state != "running":
+            first.append(Step(Kind.MACHINE, name, Action.START, f"it is {found.state}", before))
         if found.state != "running":
-            return [Step(Kind.MACHINE, name, Action.START, f"it is {found.state}", before)]
+            return first
     if converged is None or not converged.reachable:
-        return _fresh(wanted, machine, seen) if converged is None else []
-    steps = []
+        return [*first, *(_fresh(wanted, machine, seen) if converged is None else [])]
+    steps = first
     stale = bool(node and old and node.machine_id != old)
     if stale:
         steps.append(_leave(name, "another machine has its name now"))
@@ -263,15 +276,6 @@ def _machine(wanted: FleetWanted, machine: Machine, seen: FleetSeen) -> list[Ste
         reason = "; ".join(outdated.values())
         steps.append(Step(Kind.ROLES, name, Action.CONVERGE, reason, (f"{Kind.MACHINE}/{name}",), tuple(outdated)))
     return [*steps, *_node(wanted, machine, seen, node)]
-
-
-def differing(wanted: FleetWanted, seen: FleetSeen) -> tuple[str, ...]:
-    """Machines that the provider would make otherwise today; they go on, until they are replaced."""
-    return tuple(
-        name
-        for name, digest in wanted.specifications.items()
-        if digest and (found := seen.machines.get(name)) and found.digest and found.digest != digest
-    )
 
 
 def outdated_roles(digests: Mapping[str, str], converged: Converged) -> dict[str, str]:

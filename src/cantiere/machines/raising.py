@@ -10,7 +10,7 @@ from typing import Any
 from cantiere import artifacts
 from cantiere.cluster import raising as releases
 from cantiere.machines.fleet import Fleet
-from cantiere.machines.plan import build, differing
+from cantiere.machines.plan import build
 from cantiere.machines.wanted import endpoint
 from cantiere.plan.definition import Kind, Plan
 from cantiere.runner import remember
@@ -76,7 +76,7 @@ def _tell(workspace: Workspace, result: dict[str, Any]) -> None:
 def status(fleet: Fleet) -> tuple[list[dict[str, Any]], list[str]]:
     """Each machine with its node, and what has drifted, as rows and as steps in words."""
     wanted, seen = fleet.observe()
-    old = differing(wanted, seen)
+    old = {name for name, change in seen.changes.items() if change.anew}
     rows = []
     for machine in wanted.machines:
         found, converged = seen.machines.get(machine.name), seen.converged.get(machine.name)

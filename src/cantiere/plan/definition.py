@@ -134,10 +134,13 @@ class Plan:
         Which facility.
     steps:
         What to do; each step comes after those it waits for.
+    notes:
+        What is told beside them: what is otherwise than asked for, and is left so.
     """
 
     facility: str
     steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
 
     def part(self, stage: Stage) -> Plan:
         """The steps of one stage; they no longer wait for those left out."""
@@ -145,7 +148,8 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able data."""
-        return {"facility": self.facility, "steps": [asdict(step) | {"id": step.id} for step in self.steps]}
+        steps = [asdict(step) | {"id": step.id} for step in self.steps]
+        return {"facility": self.facility, "steps": steps, "notes": list(self.notes)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from cantiere.errors import Problem
-from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines.model import Change, Machine, MachineSeen
 from cantiere.telling import note
 
 Log = Callable[[str], None]
@@ -19,8 +19,9 @@ LAST_PORT = 65535
 class Provider(Protocol):
     """Machines from somewhere.
 
-    ``observe``, ``place``, ``check``, ``prepared`` and ``holds`` never write. ``prepare``, ``create``, ``start``, ``stop``, ``delete`` and
-    ``release`` do nothing where there is nothing left to do, and can be called again after a kill at any moment.
+    ``observe``, ``place``, ``check``, ``changes``, ``prepared``, ``adjustments`` and ``holds`` never write. ``prepare``, ``create``,
+    ``update``, ``start``, ``stop``, ``delete`` and ``release`` do nothing where there is nothing left to do, and can be called again after
+    a kill at any moment.
     Every object carries the site's prefix and the facility's lineage, so that it is found again without the state.
     """
 
@@ -50,6 +51,31 @@ class Provider(Protocol):
 
     def digest(self, machine: Machine) -> str:
         """Digest of the specification that :meth:`create` would make a machine from, or ``""`` where the provider makes none."""
+
+    def changes(self, wanted: Sequence[Machine], seen: Mapping[str, MachineSeen]) -> Mapping[str, Change]:
+        """How machines that are there differ from those that are asked for; those that do not are left out.
+
+        Without a method of its own a provider changes nothing in place.
+
+        Parameters
+        ----------
+        wanted:
+            Machines of the template, placed.
+        seen:
+            As :meth:`observe` gave it.
+        """
+        asked = {machine.name: self.digest(machine) for machine in wanted}
+        there = {name: found.digest for name, found in seen.items() if found.digest}
+        differing = [name for name, digest in asked.items() if digest and there.get(name, digest) != digest]
+        return {name: Change(anew=("it was made from another specification",)) for name in differing}
+
+    def update(self, machine: Machine, log: Log) -> MachineSeen:
+        """Change a machine in place as :meth:`changes` says, or go on with a change that was cut off, and wait until SSH answers."""
+        raise AssertionError(f"this provider tells no change of {machine.name}")
+
+    def adjustments(self) -> tuple[str, ...]:
+        """What :meth:`prepare` would change of what all machines share where all of it is there, in words."""
+        return ()
 
     def prepared(self) -> bool:
         """Whether what all machines share (network, image) is there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cantiere.machines.model import POOL_LABEL, Machine, MachineSeen
+from cantiere.machines.model import POOL_LABEL, Change, Machine, MachineSeen
 from cantiere.machines.plan import (
     ClusterSeen,
     Converged,
@@ -30,7 +30,6 @@ def wanted(*machines: Machine, **more: object) -> FleetWanted:
         "name": "cantiere-x",
         "machines": machines,
         "digests": {machine.name: DIGESTS for machine in machines},
-        "specifications": {},
         "artifacts": ("kubernetes",),
         "version": "1.36.3",
         "leader": machines[0].name,
@@ -194,3 +193,42 @@ def test_removal_is_the_reverse() -> None:
         "delete ground/cantiere-x",
     ]
     assert build_removal("cantiere-x", FleetSeen()).steps == ()
+
+
+def test_machines_that_go_down_for_a_change_do_so_one_by_one() -> None:
+    """A change in place keeps the machine and its node; those that need a restart, and departures, wait for each other."""
+    found = seen("control-1", "control-2", "worker-1")
+    flavor, volume = Change(("its flavor changes",), restarts=True), Change(("its data volume grows",))
+    changed = replace(found, changes={"control-1": flavor, "control-2": flavor, "worker-1": volume})
+    plan = build(wanted(CONTROL, SECOND, WORKER), changed)
+    assert told(plan) == ["update machine/control-1", "update machine/worker-1", "update machine/control-2"]
+    assert {step.id: step.after for step in plan.steps} == {
+        "machine/control-1": (),
+        "machine/control-2": ("machine/control-1",),
+        "machine/worker-1": (),
+    }
+    assert {step.stage for step in plan.steps} == {Stage.PROVIDER}
+    assert [step.reason for step in plan.steps][:2] == ["its flavor changes", "its data volume grows"]
+
+
+def test_a_change_that_was_cut_off_goes_on() -> None:
+    found = seen("control-1", "worker-1")
+    cut = {**found.machines, "worker-1": MachineSeen("worker-1", "changing")}
+    known = {"control-1": found.converged["control-1"]}
+    [step] = build(wanted(CONTROL, WORKER), replace(found, machines=cut, converged=known)).steps
+    assert (step.id, step.action, step.reason) == ("machine/worker-1", "update", "a change of it was cut off")
+
+
+def test_what_cannot_change_is_told_and_left() -> None:
+    found = replace(seen("control-1", "worker-1"), changes={"worker-1": Change(anew=("another image is asked for",))})
+    plan = build(wanted(CONTROL, WORKER), found)
+    assert plan.steps == () and plan.as_dict()["notes"] == list(plan.notes)
+    assert plan.notes == ("machine worker-1: another image is asked for: it goes on as it is; `up --replace worker-1` makes it anew",)
+    anew = build(wanted(CONTROL, WORKER, replace=frozenset({"worker-1"})), found)
+    assert "replace machine/worker-1" in told(anew) and anew.notes == ()
+
+
+def test_rules_that_differ_are_an_update_of_what_machines_share() -> None:
+    found = replace(seen("control-1"), prepared=False, adjustments=("machines opens tcp 443 to 0.0.0.0/0", "machines closes tcp 80"))
+    [step] = build(wanted(CONTROL), found).steps
+    assert str(step) == "~ ground cantiere-x: machines opens tcp 443 to 0.0.0.0/0; machines closes tcp 80"

@@ -8,11 +8,13 @@ from typing import Any
 
 from cantiere.errors import CantiereError, Problem, rather
 from cantiere.machines.model import Machine
-from cantiere.providers.openstack import quota, rules
+from cantiere.providers.openstack import marks, quota, rules
+from cantiere.providers.openstack.changes import Difference, compare
 from cantiere.providers.openstack.cloud import Cloud, There
 from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, fitting, needs_of, unfit
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.quota import Ask, Limit
+from cantiere.providers.openstack.resize import shown
 
 READING = frozenset({"reader"})
 SHARED = "what all share"
@@ -54,6 +56,8 @@ class Checks:
             remedy = rather([str(self.options.image.get("name", ""))], names)
             found.append(Problem("openstack.image", f"there is no active image with {asked}", remedy, path="image"))
         flavors = self.cloud.flavors()
+        changed = [self._change(machine, there, flavors) for machine in wanted if machine.name in there.servers]
+        found += [difference.problem for difference, _ in changed if difference.problem]
         chosen: dict[str, Flavor] = {}
         for machine in missing:
             needs = needs_of(machine, own_disk=self.options.boot_volume is None)
@@ -64,6 +68,7 @@ class Checks:
                 found.append(unfit(machine, flavors, needs, self.options.flavors))
         found += self._boot(image)
         asks = [self._shared(), *(self._ask(machine, chosen.get(machine.name), there) for machine in missing)]
+        asks += [ask for _, ask in changed]
         return [*found, *quota.short(asks, self._limits(), self.options.cloud)]
 
     def _listed(self, what: str, listing: Callable[[], Any]) -> list[Any]:
@@ -173,6 +178,16 @@ class Checks:
                 "gigabytes": sum(sizes),
             },
         )
+
+    def _change(self, machine: Machine, there: There, flavors: Sequence[Flavor]) -> tuple[Difference, Ask]:
+        """How a server differs, and what its change takes of the quota."""
+        server = there.servers[machine.name][0]
+        seen = shown(server, there.volumes.get(machine.name, ()))
+        difference = compare(machine, seen, str(server.metadata.get(marks.DIGEST, "")), flavors, self.options)
+        old, new = next((flavor for flavor in flavors if flavor.name == seen["flavor"]), None), difference.flavor
+        more = {"cores": new.cores - old.cores, "ram": (new.memory - old.memory) // MIB} if new and old else {}
+        more["gigabytes"] = sum(size - seen["volumes"][what] for what, size in difference.volumes.items())
+        return difference, Ask(machine.name, {resource: amount for resource, amount in more.items() if amount > 0})
 
     def _limits(self) -> dict[str, Limit]:
         link, ask = self.cloud.connection, self.cloud.ask

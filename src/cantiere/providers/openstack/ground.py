@@ -38,6 +38,18 @@ class Ground:
 
     def made(self) -> bool:
         """Whether all of it is there, and rules are as they should be."""
+        return self._whole() and not any(missing or extra for missing, extra in self._differing().values())
+
+    def adjustments(self) -> tuple[str, ...]:
+        """What the groups' rules lack and what nobody asks for, in words, where all else is there."""
+        if not self._whole():
+            return ()
+        differing = self._differing().items()
+        opens = [f"{group} opens {rule}" for group, (missing, _) in differing for rule in missing]
+        return (*opens, *(f"{group} closes {rule}" for group, (_, extra) in differing for rule in extra))
+
+    def _whole(self) -> bool:
+        """Whether all of it is there, whatever the groups' rules are."""
         if not self.key.is_file() or not self.cloud.lineages():
             return False
         found = [self.network(), self.subnet(), self.groups().get(rules.CONTROL), self.key_pair()]
@@ -47,7 +59,7 @@ class Ground:
             found.append(self.server_group())
         if self.cluster.virtual_address:
             found.append(self._address())
-        return all(found) and not any(missing or extra for missing, extra in self._differing().values())
+        return all(found)
 
     def holds(self) -> bool:
         """Whether any of it is there."""
@@ -228,14 +240,14 @@ class Ground:
     def _group(self, group: str) -> Any:
         return self.groups().get(group)
 
-    def _differing(self) -> dict[str, tuple[list[rules.Rule], list[str]]]:
-        """Group to the rules that it lacks, and identifiers of those that nobody asks for."""
+    def _differing(self) -> dict[str, tuple[list[rules.Rule], dict[rules.Rule, str]]]:
+        """Group to the rules that it lacks, and those that nobody asks for with their identifiers."""
         groups, found = self.groups(), {}
         if set(groups) != {rules.MACHINES, rules.CONTROL}:
             return {}
         for name, wanted in rules.rules(self.options, self.cluster.pod_subnet).items():
             seen = rules.seen(groups[name].security_group_rules or [], groups[rules.MACHINES].id)
-            found[name] = (sorted(wanted - set(seen)), [identifier for rule, identifier in seen.items() if rule not in wanted])
+            found[name] = (sorted(wanted - set(seen)), {rule: name for rule, name in seen.items() if rule not in wanted})
         return found
 
     def _put_right(self, log: Log) -> None:
@@ -243,7 +255,7 @@ class Ground:
         for name, (missing, extra) in self._differing().items():
             if missing or extra:
                 log(f"{self._group_name(name)}: {len(missing)} rules to add, {len(extra)} to take away")
-            for identifier in extra:
+            for identifier in extra.values():
                 drop = partial(self._net.delete_security_group_rule, identifier)
                 self.cloud.ask(drop, "to remove a rule", self._group_name(name))
             for rule in missing:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 KEY = "cantiere"
-DIGEST, HOST_KEY = "cantiere_digest", "cantiere_host_key"
+DIGEST, SIZE, HOST_KEY = "cantiere_digest", "cantiere_size", "cantiere_host_key"
 
 
 @dataclass(frozen=True, slots=True)

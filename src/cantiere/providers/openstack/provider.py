@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
-import json
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cantiere.errors import CantiereError, Problem, TemplateError
-from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines.model import Change, Machine, MachineSeen
 from cantiere.machines.ssh import Ssh
 from cantiere.machines.wanted import network_of
 from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.openstack import lost, marks
+from cantiere.providers.openstack.changes import compare, specification
 from cantiere.providers.openstack.checks import Checks
 from cantiere.providers.openstack.cloud import Cloud, There
 from cantiere.providers.openstack.flavors import explained, fitting, needs_of, unfit
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.options import read
+from cantiere.providers.openstack.resize import CHANGING, Changes, shown
 from cantiere.providers.openstack.servers import ACTIVE, BUILDING, ERROR, Order, Servers
 from cantiere.state import StateStore
 
@@ -126,10 +126,23 @@ class OpenStack(Provider):
         return [*found, *self._checked(wanted)]
 
     def digest(self, machine: Machine) -> str:
-        """Digest of image, needs and volumes: what a server cannot change while it lives."""
-        volumes = [self.options.boot_volume, self.options.data_volumes.get(machine.pool)]
-        parts = [self.options.image, dict(machine.needs), [volume and asdict(volume) for volume in volumes], self.options.flavors]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        """Digests of image and volumes: what a server cannot change while it lives."""
+        return specification(self.options, machine)
+
+    def changes(self, wanted: Sequence[Machine], seen: Mapping[str, MachineSeen]) -> Mapping[str, Change]:
+        """Flavors and sizes of volumes that change in place, and what only a server made anew would have."""
+        there = [machine for machine in wanted if machine.name in seen and "flavor" in seen[machine.name].detail]
+        flavors, found = self.cloud.flavors() if there else [], {}
+        for machine in there:
+            one = seen[machine.name]
+            difference = compare(machine, one.detail, one.digest, flavors, self.options)
+            if difference.reasons or difference.anew:
+                found[machine.name] = Change(difference.reasons, difference.flavor is not None, difference.anew)
+        return found
+
+    def adjustments(self) -> tuple[str, ...]:
+        """Rules that are to be added or taken away, where all else that machines share is there."""
+        return self.ground.adjustments()
 
     def prepared(self) -> bool:
         """Whether key pair, network, router, groups with their rules and virtual address are there."""
@@ -169,6 +182,20 @@ class OpenStack(Provider):
         self._asked.setdefault(machine.name, machine)
         self.servers.switch(machine.name, on=True)
         return self._answering(machine, self.servers.find(machine.name))
+
+    def update(self, machine: Machine, log: Log) -> MachineSeen:
+        """Let a server's volumes grow, give it another flavor, and wait until SSH lets us in.
+
+        Raises
+        ------
+        CantiereError
+            There is no such server, or the cloud cannot change it.
+        """
+        self._asked.setdefault(machine.name, machine)
+        server = self.servers.must_find(machine.name)
+        Changes(self.cloud).make(machine, server, log)
+        self.servers.switch(machine.name, on=True)
+        return self._answering(machine, server)
 
     def stop(self, name: str, *, power_cut: bool = False) -> None:
         """Shut a server down; the cloud cuts its power where it takes too long, and cannot be asked to do so at once."""
@@ -234,12 +261,15 @@ class OpenStack(Provider):
             return MachineSeen(name, "broken", address, detail={"why": f"there are {', '.join(left)} without a server"})
         server = servers[0]
         detail: dict[str, Any] = {"server": server.id, "status": server.status, "zone": server.availability_zone}
+        detail |= shown(server, there.volumes.get(name, ()))
         detail |= {"floating": str(ips[0].floating_ip_address)} if ips else {}
         asked = self._asked.get(name)
         doorless = asked is not None and self._floats(asked) and not ips
         if server.status in {*BUILDING, ERROR} or not ports or doorless:
             state = "broken"
             detail["why"] = "its floating IP is gone" if doorless else f"its server is {server.status}"
+        elif server.status in CHANGING:
+            state = "changing"
         else:
             state = "running" if server.status == ACTIVE else "stopped"
         return MachineSeen(name, state, address, server.metadata.get(marks.DIGEST, ""), server.metadata.get(marks.HOST_KEY, ""), detail)

@@ -13,6 +13,7 @@ from cantiere.providers.openstack.options import Options
 MACHINES, CONTROL = "machines", "control-plane"
 """Groups: of all machines, and of those with a control plane."""
 SSH = 22
+STRANGE = "?"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,6 +33,12 @@ class Rule:
     protocol: str = ""
     port: int = 0
     source: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.protocol} {self.port}" if self.port else self.protocol or "all ports"
+        if self.source.startswith(STRANGE):
+            return f"a rule that was added by hand ({self.source.removeprefix(STRANGE)})"
+        return f"{what} to {self.source or 'the machines'}"
 
     def body(self, group: str, machines: str) -> dict[str, Any]:
         """It as Neutron takes it.
@@ -89,6 +96,6 @@ def seen(listed: Iterable[Mapping[str, Any]], machines: str) -> dict[Rule, str]:
         first, last = item.get("port_range_min"), item.get("port_range_max")
         ours = item["ethertype"] == "IPv4" and first == last and item.get("remote_group_id") in (None, machines)
         source = item.get("remote_ip_prefix") or ("" if item.get("remote_group_id") else "0.0.0.0/0")
-        rule = Rule(item.get("protocol") or "", first or 0, source) if ours else Rule(source=f"?{item['id']}")
+        rule = Rule(item.get("protocol") or "", first or 0, source) if ours else Rule(source=f"{STRANGE}{item['id']}")
         found[rule] = item["id"]
     return found

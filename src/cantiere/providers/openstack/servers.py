@@ -14,6 +14,7 @@ from cantiere.machines.model import Machine
 from cantiere.providers.base import Log
 from cantiere.providers.keys import new_key, public_key
 from cantiere.providers.openstack import marks
+from cantiere.providers.openstack.changes import size
 from cantiere.providers.openstack.cloud import Cloud
 from cantiere.providers.openstack.faults import maybe
 from cantiere.providers.openstack.flavors import Flavor
@@ -107,11 +108,22 @@ class Servers:
         listed = self.cloud.ask(lambda: self.cloud.servers(name), "to find a server", node)
         return next(iter(self.cloud.ours(listed, node)), None)
 
-    def switch(self, node: str, *, on: bool) -> None:
-        """Start or stop a server, and wait until it is so."""
+    def must_find(self, node: str) -> Any:
+        """The server of a machine.
+
+        Raises
+        ------
+        CantiereError
+            There is none.
+        """
         server = self.find(node)
         if server is None:
             raise CantiereError(Problem("openstack.missing", f"there is no server {self.full_name(node)}", "run up", path=node))
+        return server
+
+    def switch(self, node: str, *, on: bool) -> None:
+        """Start or stop a server, and wait until it is so."""
+        server = self.must_find(node)
         wanted, change = (ACTIVE, self._compute.start_server) if on else ("SHUTOFF", self._compute.stop_server)
         if server.status != wanted:
             self.cloud.ask(partial(change, server), f"to {'start' if on else 'stop'} the server", node)
@@ -227,7 +239,12 @@ class Servers:
             "networks": [{"port": port.id}],
             "key_name": pair.name,
             "user_data": user_data(node, host_key, public, pair.public_key),
-            "metadata": {marks.KEY: str(mark), marks.DIGEST: order.digest, marks.HOST_KEY: public},
+            "metadata": {
+                marks.KEY: str(mark),
+                marks.DIGEST: order.digest,
+                marks.SIZE: size(options, order.machine, flavor.name),
+                marks.HOST_KEY: public,
+            },
         }
         disks = self._disks(order, mark)
         body |= {"block_device_mapping": disks} if disks else {}

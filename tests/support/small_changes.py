@@ -1,0 +1,49 @@
+"""What the small cloud does to servers and volumes that are there: start, stop, another flavor, more room."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+
+class Refused(Exception):
+    """The cloud refuses, with a status and its words."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def flavor(flavors: Sequence[Any], key: str) -> dict[str, Any]:
+    """A flavor as a server shows it."""
+    name, cores, memory, disk, specs = next(item for item in flavors if f"f-{item[0]}" == key)
+    return {"original_name": name, "vcpus": cores, "ram": memory, "disk": disk, "extra_specs": specs}
+
+
+def act(server: dict[str, Any], body: dict[str, Any], flavors: Sequence[Any], no_room: Collection[str]) -> Any:
+    """An action on a server. A resize waits for its confirmation; without a host that has room the server stays as it was."""
+    if "os-getConsoleOutput" in body:
+        return {"output": "one\ntwo\n"}
+    if "resize" in body:
+        key = body["resize"]["flavorRef"]
+        if server["status"] not in ("ACTIVE", "SHUTOFF") or server["flavor"] == flavor(flavors, key):
+            raise Refused(409, f"Cannot 'resize' instance while it is in vm_state {server['status'].lower()}")
+        if key not in no_room:
+            server |= {"flavor": flavor(flavors, key), "before": server["status"], "status": "VERIFY_RESIZE"}
+    elif "confirmResize" in body:
+        if server["status"] != "VERIFY_RESIZE":
+            raise Refused(409, f"Cannot 'confirmResize' instance while it is in vm_state {server['status'].lower()}")
+        server["status"] = server.pop("before")
+    else:
+        server["status"] = "ACTIVE" if "os-start" in body else "SHUTOFF"
+    return None
+
+
+def extend(volumes: dict[str, dict[str, Any]], key: str, size: int, most: int) -> None:
+    """Let a volume grow, within the quota."""
+    has = volumes[key]["size"]
+    if size <= has:
+        raise Refused(400, f"New size for extend must be greater than current size. (current: {has}, extended: {size}).")
+    if sum(item["size"] for item in volumes.values()) + size - has > most:
+        raise Refused(413, "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota.")
+    volumes[key]["size"] = size
