@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
+import ssl
 from pathlib import Path
 
 import yaml
@@ -42,7 +44,7 @@ def fetch(fleet: Fleet, target: Path) -> bool:
         if done.returncode == 0:
             ways = [(endpoint(placed, fleet.network), ""), *((f"{item.address}:{API_PORT}", "") for item in controls)]
             ways += [(f"{item.door}:{API_PORT}", item.address) for item in controls if item.door]
-            text = pointed(done.stdout, *next((way for way in ways if _answers(way[0])), ways[0]))
+            text = pointed(done.stdout, *next((way for way in ways if answers(done.stdout, *way)), ways[0]))
             if not target.is_file() or target.read_text(encoding="utf-8") != text:
                 write_atomic(target, text, 0o600)
             return True
@@ -69,8 +71,25 @@ def pointed(kubeconfig: str, address: str, certified: str = "") -> str:
     return yaml.safe_dump(content, sort_keys=False)
 
 
-def _answers(address: str) -> bool:
+def answers(kubeconfig: str, address: str, certified: str = "") -> bool:
+    """Whether the cluster's own API server is at an address: behind a private one may be somebody else's machine, or a proxy for all.
+
+    Parameters
+    ----------
+    kubeconfig:
+        As kubeadm wrote it, with the authority behind the server's certificate.
+    address:
+        Host and port.
+    certified:
+        Name in the certificate, where that is another than the host.
+    """
     host, _, port = address.rpartition(":")
-    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS):
+    authority = base64.b64decode(yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as connection,
+        context.wrap_socket(connection, server_hostname=certified or host),
+    ):
         return True
     return False

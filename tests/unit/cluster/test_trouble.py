@@ -9,7 +9,6 @@ import pytest
 
 from cantiere import site as sites
 from cantiere.cluster import preflight
-from cantiere.cluster.admin import pointed
 from cantiere.cluster.model import ClusterSeen, ClusterWanted, Namespace
 from cantiere.cluster.stuck import Tender, stuck
 from cantiere.cluster.trouble import explained
@@ -122,10 +121,3 @@ def test_quota_that_is_used_up() -> None:
     assert [problem.message for problem in preflight.quotas(api, wanted(POOL), limits)] == [
         "namespace facility has used all of its quota q: requests.cpu 4000m of 4"
     ]
-
-
-def test_kubeconfig_points_to_an_address_that_is_reached() -> None:
-    text = "clusters: [{name: k, cluster: {server: 'https://10.0.0.1:6443', certificate-authority-data: x}}]\nusers: []\n"
-    assert "server: https://192.0.2.1:6443" in pointed(text, "192.0.2.1:6443")
-    assert "tls-server-name" not in pointed(text, "192.0.2.1:6443")
-    assert "tls-server-name: 10.0.0.1" in pointed(text, "198.51.100.7:6443", "10.0.0.1")
