@@ -67,6 +67,7 @@ class SmallCloud:
             "port": 50,
         }
         self.no_room: set[str] = set()
+        self.online = False
         self.flavors = [("tiny", 1, 512, 1, {}), ("small", 2, 2048, 20, {}), ("medium", 4, 8192, 40, {}), ("large", 8, 16384, 80, {})]
         self.flavors.append(("gpu", 8, 65536, 80, {"pci_passthrough:alias": "a100:2"}))
         self.images = [("debian-13", "2026-01-02"), ("debian-13", "2026-05-01"), ("debian-12", "2026-06-01")]
@@ -254,13 +255,10 @@ class SmallCloud:
             raise Refused(404, f"Instance {key} could not be found.")
         if rest == ["action"]:
             return changes.act(servers[key], body, self.flavors, self.no_room)
-        if rest == ["metadata"]:
-            servers[key]["metadata"] |= body["metadata"]
-            return {"metadata": servers[key]["metadata"]}
+        if rest:
+            return changes.belonging(servers[key], self.objects["volumes"], method, rest, body)
         if method == "DELETE":
-            for port in servers.pop(key)["ports"]:
-                self.objects["ports"].get(port, {}).pop("device_id", None)
-            return None
+            return changes.end(self.objects, key)
         return {"server": servers[key]}
 
     def server(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -280,6 +278,7 @@ class SmallCloud:
                 "asked": body,
             },
         )
+        changes.begin(self.objects["volumes"], made["id"], given)
         if placed:
             made["fault"] = {"code": 500, "message": "No valid host was found. There are not enough hosts available."}
         return made
@@ -316,7 +315,7 @@ class SmallCloud:
         if key not in table:
             raise Refused(404, f"Volume {key} could not be found.")
         if rest == ["action"]:
-            return changes.extend(table, key, body["os-extend"]["new_size"], self.limits["gigabytes"])
+            return changes.extend(table, key, body["os-extend"]["new_size"], self.limits["gigabytes"], online=self.online)
         if method == "DELETE":
             table.pop(key)
             return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from cantiere.errors import Problem
-from cantiere.machines.model import Change, Machine, MachineSeen
+from cantiere.machines.model import Change, Cost, Machine, MachineSeen
 
 Log = Callable[[str], None]
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -61,6 +61,18 @@ class Provider(Protocol):
         there = {name: found.digest for name, found in seen.items() if found.digest}
         differing = [name for name, digest in asked.items() if digest and there.get(name, digest) != digest]
         return {name: Change(anew=("it was made from another specification",)) for name in differing}
+
+    def cost(self, wanted: Sequence[Machine], seen: Mapping[str, MachineSeen], anew: Collection[str]) -> Cost | None:
+        """What machines cost once they are as asked for, where the site has a price list.
+
+        Parameters
+        ----------
+        wanted, seen:
+            See :meth:`changes`.
+        anew:
+            Names of machines that are made anew.
+        """
+        return None
 
     def update(self, machine: Machine, log: Log) -> MachineSeen:
         """Change a machine in place as :meth:`changes` says, or go on with a change that was cut off, and wait until SSH answers."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from cantiere.errors import Problem, rather
 from cantiere.providers.base import LAST_PORT
+from cantiere.providers.openstack import prices
+from cantiere.providers.openstack.prices import Prices
 from cantiere.providers.places import Places
 
 KEYS = (
@@ -27,6 +29,8 @@ KEYS = (
     "data_volumes",
     "anti_affinity",
     "other_flavors",
+    "online_extend",
+    "prices",
     "lineage",
 )
 NETWORK_KEYS = ("name", "subnet", "external", "dns", "first_address", "last_address")
@@ -128,6 +132,10 @@ class Options:
         Whether control planes are kept on different hosts: ``soft``, ``hard`` or ``none``.
     other_flavors:
         Whether the next larger flavor is tried where no host has room.
+    online_extend:
+        Whether volumes grow while they are attached, which not every volume type bears.
+    prices:
+        The price list, by which the cheapest flavor is chosen and plans tell their cost; None chooses the smallest.
     lineage:
         Lineage of a facility whose state was lost, as objects in the project carry it.
     """
@@ -145,6 +153,8 @@ class Options:
     data_volumes: Mapping[str, VolumeWanted] = field(default_factory=dict)
     anti_affinity: str = AFFINITY[0]
     other_flavors: bool = False
+    online_extend: bool = False
+    prices: Prices | None = None
     lineage: str = ""
 
 
@@ -190,6 +200,8 @@ class _Reader:
             data_volumes=self._data_volumes(),
             anti_affinity=self._choice("anti_affinity", AFFINITY),
             other_flavors=self._flag("other_flavors"),
+            online_extend=self._flag("online_extend"),
+            prices=self._prices(),
             lineage=self._text("lineage"),
         )
 
@@ -223,6 +235,11 @@ class _Reader:
         if not isinstance(value, bool):
             self._wrong(f"{key} is neither true nor false", f"write `{key}: true` or leave it out", key)
         return bool(value)
+
+    def _prices(self) -> Prices | None:
+        found, problems = prices.read(self.given.get("prices"), self.places.file)
+        self.problems += problems
+        return found
 
     def _mapping(self, value: Any, known: tuple[str, ...], *at: str | int) -> Mapping[str, Any]:
         """A mapping with known keys; an empty one where it is something else."""
