@@ -18,9 +18,9 @@ LAST_PORT = 65535
 class Provider(Protocol):
     """Machines from somewhere.
 
-    ``observe``, ``place``, ``check``, ``changes``, ``prepared``, ``adjustments`` and ``holds`` never write. ``prepare``, ``create``,
-    ``update``, ``start``, ``stop``, ``delete`` and ``release`` do nothing where there is nothing left to do, and can be called again after
-    a kill at any moment.
+    ``observe``, ``place``, ``check``, ``changes``, ``cost``, ``prepared``, ``adjustments``, ``whole`` and ``holds`` never write.
+    ``prepare``, ``create``, ``update``, ``start``, ``stop``, ``delete`` and ``release`` do nothing where there is nothing left to do, and
+    can be called again after a kill at any moment.
     Every object carries the site's prefix and the facility's lineage, so that it is found again without the state.
     """
 
@@ -79,8 +79,12 @@ class Provider(Protocol):
         raise AssertionError(f"this provider tells no change of {machine.name}")
 
     def adjustments(self) -> tuple[str, ...]:
-        """What :meth:`prepare` would change of what all machines share where all of it is there, in words."""
+        """Which traffic :meth:`prepare` would let in or shut out beside making what is not there, in words."""
         return ()
+
+    def whole(self) -> bool:
+        """Whether what all machines share is there, be it that :meth:`prepare` still has adjustments to make."""
+        return self.prepared()
 
     def prepared(self) -> bool:
         """Whether what all machines share (network, image) is there."""

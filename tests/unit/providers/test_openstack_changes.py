@@ -14,8 +14,9 @@ import pytest
 from cantiere.errors import CantiereError
 from cantiere.machines.model import Change, Machine
 from cantiere.providers.openstack import OpenStack, faults, marks, resize
+from cantiere.state import State, StateStore
 from support.small_cloud import Fault, SmallCloud
-from unit.providers.test_openstack import CONTROL, OPEN, WORKER, cloud, provider, raised
+from unit.providers.test_openstack import CONTROL, KUBERNETES, LINEAGE, OPEN, OPTIONS, WORKER, cloud, provider, raised
 
 __all__ = ["cloud"]
 VOLUMES: dict[str, Any] = {"boot_volume": {"size": 20}, "data_volumes": {"worker": {"size": 5}}}
@@ -160,9 +161,27 @@ def test_rules_are_told(cloud: SmallCloud, tmp_path: Path) -> None:
     source = provider(tmp_path, open_ports=[{"port": 443, "from": ["198.51.100.0/24"]}])
     cloud.put("security-group-rules", SmallCloud.rule({"security_group_id": source.ground.groups()["machines"].id, **OPEN}))
     assert not source.prepared()
-    assert source.adjustments() == ("machines opens tcp 443 to 198.51.100.0/24", "machines closes tcp to 0.0.0.0/0")
+    assert source.adjustments() == (
+        "machines opens tcp 443 to 198.51.100.0/24, asked for by open_ports",
+        "machines closes tcp to 0.0.0.0/0",
+    )
     source.ground.make("3f0c", print)
     assert source.prepared() and source.adjustments() == ()
+
+
+def test_ports_that_the_template_asks_for(cloud: SmallCloud, tmp_path: Path) -> None:
+    """They are open to the site's public, which is everybody where the site does not say otherwise; who asks is told."""
+    StateStore(tmp_path / "state").save(State(LINEAGE))
+    given = ("cantiere-lab", tmp_path / "state")
+    closed = OpenStack(*given, OPTIONS, KUBERNETES)
+    open_ = OpenStack(*given, OPTIONS, KUBERNETES, None, {30443: "door"})
+    told = "machines opens tcp 30443 to 0.0.0.0/0, asked for by node door of the template"
+    assert told in open_.adjustments() and not any("0.0.0.0/0" in line for line in closed.adjustments())
+    assert "control-plane opens tcp 6443 to 192.0.2.0/24, asked for by admin_cidrs" in closed.adjustments()
+    closed.ground.make(LINEAGE, print)
+    assert closed.prepared() and not open_.prepared() and open_.whole() and open_.adjustments() == (told,)
+    campus = OpenStack(*given, {**OPTIONS, "public_cidrs": ["198.51.100.0/24"]}, KUBERNETES, None, {30443: "door"})
+    assert campus.adjustments() == (told.replace("0.0.0.0/0", "198.51.100.0/24"),)
 
 
 @pytest.mark.parametrize("answered", [False, True])

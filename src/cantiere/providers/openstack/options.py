@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ KEYS = (
     "floating_ips",
     "admin_cidrs",
     "open_ports",
+    "public_cidrs",
     "boot_volume",
     "data_volumes",
     "anti_affinity",
@@ -39,6 +40,7 @@ PORT_KEYS = ("port", "protocol", "from")
 SECRETS = frozenset({"auth", "password", "username", "token", "application_credential_id", "application_credential_secret"})
 FLOATING = ("control-plane", "all", "none")
 AFFINITY = ("soft", "hard", "none")
+WORLD = "0.0.0.0/0"
 FIRST, LAST = 20, 6
 """Addresses of a network of our own that are left out at its begin and at its end: gateway, DHCP, and a virtual address."""
 
@@ -95,11 +97,14 @@ class OpenPort:
         Number, and ``tcp`` or ``udp``.
     sources:
         Networks in CIDR notation.
+    asks:
+        Who asks for it.
     """
 
     port: int
     protocol: str
     sources: tuple[str, ...]
+    asks: str = "open_ports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ class Options:
         Networks from which machines are logged in to, and from which the API and the registry are used.
     open_ports:
         What else is open.
+    public_cidrs:
+        Networks to which the ports are open that the template asks for.
     boot_volume:
         The volume that machines boot from; None boots from the flavor's own disk.
     data_volumes:
@@ -149,6 +156,7 @@ class Options:
     floating_ips: str = FLOATING[0]
     admin_cidrs: tuple[str, ...] = ()
     open_ports: tuple[OpenPort, ...] = ()
+    public_cidrs: tuple[str, ...] = (WORLD,)
     boot_volume: VolumeWanted | None = None
     data_volumes: Mapping[str, VolumeWanted] = field(default_factory=dict)
     anti_affinity: str = AFFINITY[0]
@@ -156,6 +164,17 @@ class Options:
     online_extend: bool = False
     prices: Prices | None = None
     lineage: str = ""
+
+    def with_doors(self, doors: Mapping[int, str]) -> Options:
+        """With ports open to the public that nodes of the template ask for.
+
+        Parameters
+        ----------
+        doors:
+            Port to the node that asks for it.
+        """
+        asked = [OpenPort(port, "tcp", self.public_cidrs, f"node {node} of the template") for port, node in doors.items()]
+        return replace(self, open_ports=(*self.open_ports, *asked))
 
 
 def read(given: Mapping[str, Any], file: Path | None) -> tuple[Options | None, list[Problem]]:
@@ -196,6 +215,7 @@ class _Reader:
             floating_ips=self._choice("floating_ips", FLOATING),
             admin_cidrs=self._cidrs(self.given.get("admin_cidrs"), "admin_cidrs"),
             open_ports=self._open_ports(),
+            public_cidrs=self._cidrs(self.given.get("public_cidrs", [WORLD]), "public_cidrs"),
             boot_volume=self._volume(self.given.get("boot_volume"), "boot_volume"),
             data_volumes=self._data_volumes(),
             anti_affinity=self._choice("anti_affinity", AFFINITY),

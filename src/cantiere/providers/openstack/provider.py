@@ -46,6 +46,8 @@ class OpenStack(Provider):
         The site's ``kubernetes:`` mapping: machines let its virtual address and its pods' network pass.
     file:
         The site's file, for the places in messages.
+    doors:
+        Ports that nodes of the template ask to be open to the site's public, each with its node.
 
     Raises
     ------
@@ -56,12 +58,19 @@ class OpenStack(Provider):
     makes_machines = True
 
     def __init__(
-        self, prefix: str, state_dir: Path, options: Mapping[str, Any], kubernetes: Mapping[str, Any], file: Path | None = None
+        self,
+        prefix: str,
+        state_dir: Path,
+        options: Mapping[str, Any],
+        kubernetes: Mapping[str, Any],
+        file: Path | None = None,
+        doors: Mapping[int, str] | None = None,
     ) -> None:
         given, problems = read(options, file)
         cluster, more = network_of(kubernetes)
         if given is None or more:
             raise TemplateError([*problems, *more])
+        given = given.with_doors(doors or {})
         self.options, self.prefix = given, prefix
         self.store = StateStore(state_dir)
         self.key = state_dir / "ssh" / "id_ed25519"
@@ -147,8 +156,12 @@ class OpenStack(Provider):
         return cost(self.options.prices, map(held, seen.values()), then)
 
     def adjustments(self) -> tuple[str, ...]:
-        """Rules that are to be added or taken away, where all else that machines share is there."""
+        """Rules that are to be added, each with what asks for it, and rules that are to be taken away."""
         return self.ground.adjustments()
+
+    def whole(self) -> bool:
+        """Whether all that machines share is there, whatever its rules are."""
+        return self.ground.whole()
 
     def prepared(self) -> bool:
         """Whether key pair, network, router, groups with their rules and virtual address are there."""
