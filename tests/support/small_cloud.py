@@ -114,7 +114,7 @@ class SmallCloud:
         return {"id": version, "status": "CURRENT", "version": "2.96", "min_version": "2.1", "links": [link]}
 
     def identity(self, path: str) -> Any:
-        if not path.endswith("/tokens"):
+        if not path.endswith(("/tokens", "/auth")):
             link = {"rel": "self", "href": f"{self.url}/identity/v3/"}
             return {"version": {"id": "v3.14", "status": "stable", "links": [link]}}
         services = {"compute": "compute/v2.1", "network": "network", "image": "image", "block-storage": f"volume/v3/{PROJECT}"}
@@ -367,7 +367,7 @@ def serving(folder: Path) -> Iterator[tuple[SmallCloud, Path]]:
                 found = cloud.answer(self.command, path, query, body)
             except Refused as error:
                 return error.status, {"error": {"message": str(error)}}, {}
-            headers = {"X-Subject-Token": "token"} if path.endswith("/tokens") else {}
+            headers = {"X-Subject-Token": "token"} if path.endswith(("/tokens", "/auth")) else {}
             done = {"POST": 201, "DELETE": 204}.get(self.command, 200)
             return (202 if found is None and done != 204 else done), found, headers
 
