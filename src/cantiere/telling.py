@@ -1,4 +1,4 @@
-"""What users are told beside a result, on standard error."""
+"""What users are told beside a result."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterable
 
 from cantiere.errors import Problem
+from cantiere.plan.definition import Plan
 
 
 def warn(warnings: Iterable[Problem]) -> None:
-    """Show what does no harm and is probably a mistake."""
+    """Show on standard error what does no harm and is probably a mistake."""
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
@@ -17,3 +18,11 @@ def warn(warnings: Iterable[Problem]) -> None:
 def note(line: str) -> None:
     """Show what is waited for."""
     print(line, file=sys.stderr, flush=True)
+
+
+def beside(plan: Plan) -> None:
+    """Show what a plan leaves as it is, and what it costs."""
+    for note in plan.notes:
+        print(f"  ! {note}")
+    if plan.cost:
+        print(plan.cost)

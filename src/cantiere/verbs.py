@@ -24,7 +24,7 @@ from cantiere import (
     workflow_verbs,
 )
 from cantiere.errors import CantiereError, Problem, TemplateError
-from cantiere.telling import warn
+from cantiere.telling import beside, warn
 
 if TYPE_CHECKING:
     from cantiere.plan.definition import Plan
@@ -111,8 +111,7 @@ def plan(options: argparse.Namespace) -> int:
         _print(made.as_dict())
     else:
         tell(made, print)
-        for note in made.notes:
-            print(f"  ! {note}")
+        beside(made)
         print(_summary(made))
     return CHANGES if made.steps and options.exit_code else 0
 
@@ -132,8 +131,7 @@ def explain(options: argparse.Namespace) -> int:
             print(f"       after {', '.join(step.after)}")
     for place, expression in workspace.facility.expressions():
         print(f"  known once it runs: {place} = {expression}")
-    for note in made.notes:
-        print(f"  ! {note}")
+    beside(made)
     print(_summary(made))
     return 0
 

@@ -39,9 +39,45 @@ def act(server: dict[str, Any], body: dict[str, Any], flavors: Sequence[Any], no
     return None
 
 
-def extend(volumes: dict[str, dict[str, Any]], key: str, size: int, most: int) -> None:
-    """Let a volume grow, within the quota."""
+def attach(volume: dict[str, Any], server: str) -> None:
+    """Attach a volume to a server, or take it off (``""``)."""
+    if bool(server) == bool(volume.get("attachments")):
+        raise Refused(400, f"Invalid volume: {volume['id']} is {volume['status']}")
+    volume |= {"attachments": [{"server_id": server}] if server else [], "status": "in-use" if server else "available"}
+
+
+def begin(volumes: dict[str, dict[str, Any]], server: str, given: dict[str, Any]) -> None:
+    """A server that is made takes its volumes."""
+    for disk in given.get("block_device_mapping_v2") or ():
+        if disk["source_type"] == "volume":
+            attach(volumes[disk["uuid"]], server)
+
+
+def end(objects: dict[str, dict[str, dict[str, Any]]], server: str) -> None:
+    """A server that goes leaves its ports and volumes."""
+    for port in objects["servers"].pop(server)["ports"]:
+        objects["ports"].get(port, {}).pop("device_id", None)
+    for volume in objects["volumes"].values():
+        if {"server_id": server} in volume.get("attachments", ()):
+            attach(volume, "")
+
+
+def belonging(server: dict[str, Any], volumes: dict[str, dict[str, Any]], method: str, path: list[str], body: Any) -> Any:
+    """A server's metadata, and the volumes that are attached to it."""
+    if path == ["metadata"]:
+        server["metadata"] |= body["metadata"]
+        return {"metadata": server["metadata"]}
+    key = path[1] if method == "DELETE" else body["volumeAttachment"]["volumeId"]
+    attach(volumes[key], "" if method == "DELETE" else server["id"])
+    return None if method == "DELETE" else {"volumeAttachment": {"id": key, "volumeId": key, "serverId": server["id"]}}
+
+
+def extend(volumes: dict[str, dict[str, Any]], key: str, size: int, most: int, *, online: bool) -> None:
+    """Let a volume grow, within the quota; not every type does while it is attached."""
     has = volumes[key]["size"]
+    if volumes[key]["status"] == "in-use" and not online:
+        volumes[key]["status"] = "error_extending"
+        return
     if size <= has:
         raise Refused(400, f"New size for extend must be greater than current size. (current: {has}, extended: {size}).")
     if sum(item["size"] for item in volumes.values()) + size - has > most:

@@ -67,6 +67,7 @@ class SmallCloud:
             "port": 50,
         }
         self.no_room: set[str] = set()
+        self.online = False
         self.flavors = [("tiny", 1, 512, 1, {}), ("small", 2, 2048, 20, {}), ("medium", 4, 8192, 40, {}), ("large", 8, 16384, 80, {})]
         self.flavors.append(("gpu", 8, 65536, 80, {"pci_passthrough:alias": "a100:2"}))
         self.images = [("debian-13", "2026-01-02"), ("debian-13", "2026-05-01"), ("debian-12", "2026-06-01")]
@@ -113,7 +114,7 @@ class SmallCloud:
         return {"id": version, "status": "CURRENT", "version": "2.96", "min_version": "2.1", "links": [link]}
 
     def identity(self, path: str) -> Any:
-        if not path.endswith("/tokens"):
+        if not path.endswith(("/tokens", "/auth")):
             link = {"rel": "self", "href": f"{self.url}/identity/v3/"}
             return {"version": {"id": "v3.14", "status": "stable", "links": [link]}}
         services = {"compute": "compute/v2.1", "network": "network", "image": "image", "block-storage": f"volume/v3/{PROJECT}"}
@@ -254,13 +255,10 @@ class SmallCloud:
             raise Refused(404, f"Instance {key} could not be found.")
         if rest == ["action"]:
             return changes.act(servers[key], body, self.flavors, self.no_room)
-        if rest == ["metadata"]:
-            servers[key]["metadata"] |= body["metadata"]
-            return {"metadata": servers[key]["metadata"]}
+        if rest:
+            return changes.belonging(servers[key], self.objects["volumes"], method, rest, body)
         if method == "DELETE":
-            for port in servers.pop(key)["ports"]:
-                self.objects["ports"].get(port, {}).pop("device_id", None)
-            return None
+            return changes.end(self.objects, key)
         return {"server": servers[key]}
 
     def server(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -280,6 +278,7 @@ class SmallCloud:
                 "asked": body,
             },
         )
+        changes.begin(self.objects["volumes"], made["id"], given)
         if placed:
             made["fault"] = {"code": 500, "message": "No valid host was found. There are not enough hosts available."}
         return made
@@ -318,7 +317,7 @@ class SmallCloud:
         if key not in table:
             raise Refused(404, f"Volume {key} could not be found.")
         if rest == ["action"]:
-            return changes.extend(table, key, body["os-extend"]["new_size"], self.limits["gigabytes"])
+            return changes.extend(table, key, body["os-extend"]["new_size"], self.limits["gigabytes"], online=self.online)
         if method == "DELETE":
             table.pop(key)
             return None
@@ -370,7 +369,7 @@ def serving(folder: Path) -> Iterator[tuple[SmallCloud, Path]]:
                 found = cloud.answer(self.command, path, query, body)
             except Refused as error:
                 return error.status, {"error": {"message": str(error)}}, {}
-            headers = {"X-Subject-Token": "token"} if path.endswith("/tokens") else {}
+            headers = {"X-Subject-Token": "token"} if path.endswith(("/tokens", "/auth")) else {}
             done = {"POST": 201, "DELETE": 204}.get(self.command, 200)
             return (202 if found is None and done != 204 else done), found, headers
 

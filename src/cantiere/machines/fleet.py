@@ -23,6 +23,7 @@ from cantiere.services import htcondor
 from cantiere.site import REPOSITORY, Site
 from cantiere.supply import charts
 from cantiere.supply.push import Registry
+from cantiere.values import ingress
 from cantiere.values.catalogue import COMPILERS
 
 ARCHITECTURE = "amd64"
@@ -63,7 +64,8 @@ class Fleet:
     def provider(self) -> Provider:
         """Where the machines come from."""
         pools = self.facility.of_type(wanted.POOL)
-        return provider_of(self.site, {pool.name: tuple(pool.filters.get("machine", ())) for pool in pools})
+        filters = {pool.name: tuple(pool.filters.get("machine", ())) for pool in pools}
+        return provider_of(self.site, filters, ingress.node_ports(self.facility))
 
     @cached_property
     def ssh(self) -> Ssh:
@@ -192,7 +194,8 @@ class Fleet:
         should = self.wanted(placed, leader_of(placed, cluster, converged), missing)
         prepared = self.provider.prepared()
         adjustments = () if prepared else self.provider.adjustments()
-        return should, FleetSeen(missing, prepared, adjustments, seen, self.provider.changes(placed, seen), converged, cluster)
+        whole = prepared or self.provider.whole()
+        return should, FleetSeen(missing, prepared, whole, adjustments, seen, self.provider.changes(placed, seen), converged, cluster)
 
     def _sources(self, machine: Machine, mine: Sequence[str]) -> dict[str, str]:
         """Role to the digest of its folder and of the site's variables that it may read."""

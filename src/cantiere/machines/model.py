@@ -9,6 +9,8 @@ from typing import Any
 CONTROL_PLANE = "control-plane"
 POOL_LABEL = "cantiere.io/pool"
 WORKER = "worker"
+MONTH_HOURS = 730
+"""Hours of a month, for prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +111,31 @@ class Change:
     reasons: tuple[str, ...] = ()
     restarts: bool = False
     anew: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a facility's machines cost for a month of :data:`MONTH_HOURS` hours.
+
+    Parameters
+    ----------
+    currency:
+        Of the sums.
+    month:
+        After the plan.
+    now:
+        Before it.
+    unpriced:
+        What is in none of the sums, because the list has no price for it.
+    """
+
+    currency: str
+    month: float
+    now: float
+    unpriced: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        difference = self.month - self.now
+        change = f"{abs(difference):.2f} {'more' if difference > 0 else 'less'} than now" if abs(difference) >= 0.005 else "as now"
+        without = f"; without a price: {'; '.join(self.unpriced)}" if self.unpriced else ""
+        return f"cost: {self.month:.2f} {self.currency} a month of {MONTH_HOURS} hours, {change}{without}"

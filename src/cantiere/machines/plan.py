@@ -129,8 +129,10 @@ class FleetSeen:
         Artifacts that are not in the store.
     prepared:
         Whether what all machines share is there.
+    whole:
+        Whether it is there, be it that there are adjustments to make.
     adjustments:
-        What of it is otherwise than it should be, where all of it is there.
+        Traffic that is to be let in or shut out.
     machines:
         The provider's machines by name.
     changes:
@@ -143,6 +145,7 @@ class FleetSeen:
 
     missing: frozenset[str] = frozenset()
     prepared: bool = False
+    whole: bool = False
     adjustments: tuple[str, ...] = ()
     machines: Mapping[str, MachineSeen] = field(default_factory=dict)
     changes: Mapping[str, Change] = field(default_factory=dict)
@@ -157,10 +160,9 @@ def build(wanted: FleetWanted, seen: FleetSeen) -> Plan:
         for name in wanted.artifacts
         if name in seen.missing
     ]
-    if wanted.makes_machines and seen.adjustments:
-        steps.append(Step(Kind.GROUND, wanted.name, Action.UPDATE, "; ".join(seen.adjustments)))
-    elif wanted.makes_machines and not seen.prepared:
-        steps.append(Step(Kind.GROUND, wanted.name, Action.CREATE, "network and machine image are not complete"))
+    if wanted.makes_machines and not seen.prepared:
+        action, lacking = (Action.UPDATE, ()) if seen.whole else (Action.CREATE, ("network and machine image are not complete",))
+        steps.append(Step(Kind.GROUND, wanted.name, action, "; ".join((*lacking, *seen.adjustments))))
     for machine in wanted.machines:
         steps += _machine(wanted, machine, seen)
     known = {machine.name for machine in wanted.machines}

@@ -21,7 +21,7 @@ def plan_of(fleet: Fleet) -> Plan:
     """The plan of a fleet, from what is seen now."""
     wanted, seen = fleet.observe(patience=API_PATIENCE)
     refuse(wanted, seen)
-    return build(wanted, seen)
+    return replace(build(wanted, seen), cost=fleet.provider.cost(wanted.machines, seen.machines, wanted.replace))
 
 
 def removal_of(fleet: Fleet) -> Plan:

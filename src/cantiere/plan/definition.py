@@ -8,6 +8,8 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from typing import Any
 
+from cantiere.machines.model import Cost
+
 
 class Action(StrEnum):
     """What a step does to its object."""
@@ -136,11 +138,14 @@ class Plan:
         What to do; each step comes after those it waits for.
     notes:
         What is told beside them: what is otherwise than asked for, and is left so.
+    cost:
+        What the facility costs after it, where the site has a price list.
     """
 
     facility: str
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
+    cost: Cost | None = None
 
     def part(self, stage: Stage) -> Plan:
         """The steps of one stage; they no longer wait for those left out."""
@@ -149,7 +154,8 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able data."""
         steps = [asdict(step) | {"id": step.id} for step in self.steps]
-        return {"facility": self.facility, "steps": steps, "notes": list(self.notes)}
+        cost = {"cost": asdict(self.cost) | {"more": self.cost.month - self.cost.now}} if self.cost else {}
+        return {"facility": self.facility, "steps": steps, "notes": list(self.notes), **cost}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from cantiere.errors import Problem
-from cantiere.machines.model import Change, Machine, MachineSeen
+from cantiere.machines.model import Change, Cost, Machine, MachineSeen
 from cantiere.telling import note
 
 Log = Callable[[str], None]
@@ -19,9 +19,9 @@ LAST_PORT = 65535
 class Provider(Protocol):
     """Machines from somewhere.
 
-    ``observe``, ``place``, ``check``, ``changes``, ``prepared``, ``adjustments`` and ``holds`` never write. ``prepare``, ``create``,
-    ``update``, ``start``, ``stop``, ``delete`` and ``release`` do nothing where there is nothing left to do, and can be called again after
-    a kill at any moment.
+    ``observe``, ``place``, ``check``, ``changes``, ``cost``, ``prepared``, ``adjustments``, ``whole`` and ``holds`` never write.
+    ``prepare``, ``create``, ``update``, ``start``, ``stop``, ``delete`` and ``release`` do nothing where there is nothing left to do, and
+    can be called again after a kill at any moment.
     Every object carries the site's prefix and the facility's lineage, so that it is found again without the state.
     """
 
@@ -69,13 +69,29 @@ class Provider(Protocol):
         differing = [name for name, digest in asked.items() if digest and there.get(name, digest) != digest]
         return {name: Change(anew=("it was made from another specification",)) for name in differing}
 
+    def cost(self, wanted: Sequence[Machine], seen: Mapping[str, MachineSeen], anew: Collection[str]) -> Cost | None:
+        """What machines cost once they are as asked for, where the site has a price list.
+
+        Parameters
+        ----------
+        wanted, seen:
+            See :meth:`changes`.
+        anew:
+            Names of machines that are made anew.
+        """
+        return None
+
     def update(self, machine: Machine, log: Log) -> MachineSeen:
         """Change a machine in place as :meth:`changes` says, or go on with a change that was cut off, and wait until SSH answers."""
         raise AssertionError(f"this provider tells no change of {machine.name}")
 
     def adjustments(self) -> tuple[str, ...]:
-        """What :meth:`prepare` would change of what all machines share where all of it is there, in words."""
+        """Which traffic :meth:`prepare` would let in or shut out beside making what is not there, in words."""
         return ()
+
+    def whole(self) -> bool:
+        """Whether what all machines share is there, be it that :meth:`prepare` still has adjustments to make."""
+        return self.prepared()
 
     def prepared(self) -> bool:
         """Whether what all machines share (network, image) is there."""

@@ -9,7 +9,7 @@ from cantiere.providers.base import Provider
 from cantiere.site import Site
 
 
-def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]]) -> Provider:
+def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]], doors: Mapping[int, str] | None = None) -> Provider:
     """The provider of a site's machines.
 
     Parameters
@@ -18,6 +18,8 @@ def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]]) -> Pro
         Its file names the provider.
     filters:
         Pool to the node filter of its machines.
+    doors:
+        Ports of all machines by which the outside reaches the facility, each with the node of the template that asks for it.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]]) -> Pro
     if site.provider["type"] == "openstack":
         from cantiere.providers.openstack import OpenStack
 
-        return OpenStack(site.prefix, site.state_dir, site.provider, site.kubernetes, site.file)
+        return OpenStack(site.prefix, site.state_dir, site.provider, site.kubernetes, site.file, doors or {})
     from cantiere.providers.nspawn import Nspawn
 
     return Nspawn(site.prefix, site.state_dir, site.provider)

@@ -51,6 +51,12 @@ def pods(facility: Facility) -> tuple[tuple[str, dict[str, str]], ...]:
     return tuple(name[node.properties["driver"]] for node in active(facility, TYPE) if node.properties["driver"] in name)
 
 
+def node_ports(facility: Facility) -> dict[int, str]:
+    """Ports of every machine by which the outside reaches the facility's pages, each with the node that asks for it."""
+    nodes = [node for node in active(facility, TYPE) if release_name(node) and node.properties["service_type"] == "NodePort"]
+    return {int(node.properties[key]): node.name for node in nodes for key in ("http_node_port", "https_node_port")}
+
+
 def needs(facility: Facility) -> tuple[str, ...]:
     """Releases after which Ingresses, and HTTPRoutes where there is a Gateway, work."""
     return tuple(name for node in active(facility, TYPE) if (name := release_name(node)))

@@ -229,6 +229,10 @@ def test_what_cannot_change_is_told_and_left() -> None:
 
 
 def test_rules_that_differ_are_an_update_of_what_machines_share() -> None:
-    found = replace(seen("control-1"), prepared=False, adjustments=("machines opens tcp 443 to 0.0.0.0/0", "machines closes tcp 80"))
+    found = replace(
+        seen("control-1"), prepared=False, whole=True, adjustments=("machines opens tcp 443 to 0.0.0.0/0", "machines closes tcp 80")
+    )
     [step] = build(wanted(CONTROL), found).steps
     assert str(step) == "~ ground cantiere-x: machines opens tcp 443 to 0.0.0.0/0; machines closes tcp 80"
+    [made] = build(wanted(CONTROL), replace(found, whole=False, adjustments=("machines opens tcp 22 to 192.0.2.0/24",))).steps
+    assert str(made) == "+ ground cantiere-x: network and machine image are not complete; machines opens tcp 22 to 192.0.2.0/24"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cantiere.values import ingress
 from cantiere.values.model import PLACEHOLDER
 from support.addons import LARGE, SMALL, compiled, context, facility, held, wrong
 
@@ -112,3 +113,12 @@ def test_definitions_that_are_there_are_used(tmp_path: Path) -> None:
     releases = compiled(tmp_path, node, worker=2)
     assert releases["gateway-api-crds"].installed is False
     assert releases["traefik"].values["providers"]["kubernetesGateway"]["enabled"] is True
+
+
+def test_ports_of_machines_that_lead_to_pages(tmp_path: Path) -> None:
+    """Only a controller of ours that has ports of machines asks for them to be open."""
+    assert ingress.node_ports(facility(tmp_path, NGINX)) == {30080: "entry", 30443: "entry"}
+    own = NGINX.replace("NodePort", "NodePort, http_node_port: 31080, https_node_port: 31443")
+    assert ingress.node_ports(facility(tmp_path, own)) == {31080: "entry", 31443: "entry"}
+    existing = "  entry:\n    type: cantiere.nodes.Ingress\n    properties: {driver: existing, class_name: x, service_type: NodePort}\n"
+    assert [ingress.node_ports(facility(tmp_path, nodes)) for nodes in (existing, TRAEFIK % "false", "")] == [{}, {}, {}]

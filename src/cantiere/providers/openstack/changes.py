@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cantiere.errors import Problem
-from cantiere.machines.model import Machine
+from cantiere.machines.model import Machine, MachineSeen
 from cantiere.providers.openstack.flavors import GIB, Flavor, explained, fitting, needs_of, unfit
 from cantiere.providers.openstack.options import Options, VolumeWanted
+from cantiere.providers.openstack.prices import Holding
 
 DIGITS = 8
 ANEW = {
@@ -30,9 +31,11 @@ class Difference:
     flavor:
         The one that it gets, or None.
     volumes:
-        ``boot`` or ``data`` to the GiB that it grows to.
+        ``boot`` or ``data`` to the GiB that it gets, attached.
+    down:
+        Whether the server goes down meanwhile.
     reasons:
-        Both, in words.
+        All of it, in words.
     anew:
         What only another server would have, in words.
     problem:
@@ -41,6 +44,7 @@ class Difference:
 
     flavor: Flavor | None = None
     volumes: Mapping[str, int] = field(default_factory=dict)
+    down: bool = False
     reasons: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
     problem: Problem | None = None
@@ -75,7 +79,8 @@ def compare(machine: Machine, seen: Mapping[str, Any], digest: str, flavors: Seq
     machine:
         As it is asked for.
     seen:
-        ``flavor`` (name), ``disk`` (GiB of that flavor), ``size`` (as :func:`size` gave it), ``volumes`` (GiB of ``boot`` and ``data``).
+        ``flavor`` (name), ``disk`` (GiB of that flavor), ``size`` (as :func:`size` gave it), ``volumes`` (GiB of ``boot`` and ``data``),
+        ``loose`` (those of them that are not attached).
     digest:
         Of the specification that it was made from.
     flavors:
@@ -85,28 +90,61 @@ def compare(machine: Machine, seen: Mapping[str, Any], digest: str, flavors: Seq
     """
     old, new = (dict(part.partition(":")[::2] for part in text.split()) for text in (digest, specification(options, machine)))
     anew = [words for part, words in ANEW.items() if digest and old.get(part) != new[part]]
-    grown, reasons = {}, []
+    grown, reasons, down = {}, [], False
     for what, volume in volumes_of(options, machine).items():
         has = seen["volumes"].get(what)
-        if has is not None and volume.size > has:
-            grown[what] = volume.size
+        if has is not None and volume.size > has and what == "boot" and not options.online_extend:
+            anew.append(f"its boot volume has {has} GiB, and grows to {volume.size} only with online_extend")
+        elif has is not None and volume.size > has:
+            grown[what], down = volume.size, not options.online_extend
             reasons.append(f"its {what} volume grows from {has} to {volume.size} GiB")
+        elif what in seen["loose"]:
+            grown[what] = has
+            reasons.append(f"its {what} volume is not attached")
         elif has is not None and volume.size < has:
             anew.append(f"its {what} volume has {has} GiB and cannot shrink to {volume.size}")
     if seen["size"] == size(options, machine, seen["flavor"]):
-        return Difference(None, grown, tuple(reasons), tuple(anew))
+        return Difference(None, grown, down, tuple(reasons), tuple(anew))
     own_disk = options.boot_volume is None
     needs = needs_of(machine, own_disk=own_disk)
     fits = fitting(flavors, needs, options.flavors)
     if not fits:
-        return Difference(None, grown, tuple(reasons), tuple(anew), unfit(machine, flavors, needs, options.flavors))
+        return Difference(None, grown, down, tuple(reasons), tuple(anew), unfit(machine, flavors, needs, options.flavors))
     chosen = next((flavor for flavor in fits if not own_disk or flavor.disk >= seen["disk"] * GIB), None)
     if fits[0].name != seen["flavor"] and chosen != fits[0]:
         anew.append(f"{fits[0].name} is enough for it now, and its disk of {seen['disk']} GiB cannot shrink")
     if chosen is None or chosen.name == seen["flavor"]:
-        return Difference(None, grown, tuple(reasons), tuple(anew))
+        return Difference(None, grown, down, tuple(reasons), tuple(anew))
     reasons.append(f"its flavor changes from {seen['flavor']} to {explained(chosen, flavors, needs)}")
-    return Difference(chosen, grown, tuple(reasons), tuple(anew))
+    return Difference(chosen, grown, True, tuple(reasons), tuple(anew))
+
+
+def held(seen: MachineSeen) -> Holding:
+    """What a machine has now that costs something."""
+    detail = seen.detail
+    return Holding(seen.name, str(detail.get("flavor", "")), sum(detail.get("volumes", {}).values()), "floating" in detail)
+
+
+def expected(machine: Machine, seen: MachineSeen | None, flavors: Sequence[Flavor], options: Options, *, floats: bool) -> Holding:
+    """What a machine has that costs something once it is as asked for.
+
+    Parameters
+    ----------
+    machine, seen:
+        As it is asked for, and what is seen of it.
+    flavors, options:
+        See :func:`compare`.
+    floats:
+        Whether it gets a floating IP.
+    """
+    if seen is None or "flavor" not in seen.detail:
+        needs = needs_of(machine, own_disk=options.boot_volume is None)
+        chosen = next((flavor.name for flavor in fitting(flavors, needs, options.flavors)), "")
+        return Holding(machine.name, chosen, sum(volume.size for volume in volumes_of(options, machine).values()), floats)
+    difference = compare(machine, seen.detail, seen.digest, flavors, options)
+    volumes = {**seen.detail["volumes"], **difference.volumes}
+    flavor = difference.flavor.name if difference.flavor else str(seen.detail["flavor"])
+    return Holding(machine.name, flavor, sum(volumes.values()), floats)
 
 
 def _digest(value: Any) -> str:

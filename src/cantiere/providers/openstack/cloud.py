@@ -174,10 +174,11 @@ class Cloud:
         return [item for item in self.connection.compute.servers(details=True, name=pattern) if item.status not in GONE]
 
     def flavors(self) -> list[Flavor]:
-        """All flavors, with their GPUs."""
+        """All flavors, with their GPUs and prices."""
         listed = self.ask(lambda: list(self.connection.compute.flavors(details=True)), "to list flavors")
+        prices = self.options.prices.flavors if self.options.prices else {}
         return [
-            Flavor(item.name, item.id, item.vcpus, item.ram * MIB, item.disk * GIB, gpus_of(item.extra_specs or {}))
+            Flavor(item.name, item.id, item.vcpus, item.ram * MIB, item.disk * GIB, gpus_of(item.extra_specs or {}), prices.get(item.name))
             for item in listed
             if not item.is_disabled
         ]

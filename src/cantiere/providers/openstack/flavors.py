@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from cantiere.errors import Problem
 from cantiere.machines.model import Machine
@@ -28,6 +29,8 @@ class Flavor:
         Of the flavor.
     cores, memory, disk, gpus:
         What it has; memory and disk in bytes.
+    price:
+        For an hour; None where the site's list has none.
     """
 
     name: str
@@ -36,10 +39,12 @@ class Flavor:
     memory: int
     disk: int
     gpus: int = 0
+    price: float | None = None
 
     def __str__(self) -> str:
         gpus = f", {self.gpus} GPU" if self.gpus else ""
-        return f"{self.name} ({self.cores} cores, {self.memory / GIB:.4g} GiB of memory, {self.disk / GIB:.4g} GiB of disk{gpus})"
+        price = f", {self.price:.4g} an hour" if self.price is not None else ""
+        return f"{self.name} ({self.cores} cores, {self.memory / GIB:.4g} GiB of memory, {self.disk / GIB:.4g} GiB of disk{gpus}{price})"
 
 
 def gpus_of(specs: Mapping[str, str]) -> int:
@@ -72,7 +77,7 @@ def needs_of(machine: Machine, *, own_disk: bool) -> dict[str, int]:
 
 
 def fitting(flavors: Sequence[Flavor], needs: Mapping[str, int], allowed: Sequence[str] = ()) -> list[Flavor]:
-    """Flavors that are enough, the smallest first: GPUs weigh most, then cores, memory and disk.
+    """Flavors that are enough, the cheapest first, those without a price last; then the smallest: GPUs, cores, memory, disk.
 
     Parameters
     ----------
@@ -85,7 +90,12 @@ def fitting(flavors: Sequence[Flavor], needs: Mapping[str, int], allowed: Sequen
     """
     may = [flavor for flavor in flavors if not allowed or any(fnmatchcase(flavor.name, pattern) for pattern in allowed)]
     enough = [flavor for flavor in may if not lacks(flavor, needs)]
-    return sorted(enough, key=lambda flavor: (flavor.gpus, flavor.cores, flavor.memory, flavor.disk, flavor.name))
+
+    def rank(flavor: Flavor) -> tuple[Any, ...]:
+        priced = (flavor.price is None, flavor.price or 0.0)
+        return *priced, flavor.gpus, flavor.cores, flavor.memory, flavor.disk, flavor.name
+
+    return sorted(enough, key=rank)
 
 
 def lacks(flavor: Flavor, needs: Mapping[str, int]) -> str:
@@ -98,7 +108,8 @@ def lacks(flavor: Flavor, needs: Mapping[str, int]) -> str:
 def explained(chosen: Flavor, flavors: Sequence[Flavor], needs: Mapping[str, int]) -> str:
     """Why a flavor was chosen, in one sentence."""
     small = sum(1 for flavor in flavors if lacks(flavor, needs))
-    return f"{chosen}: the smallest with {asked(needs)}; {small} of {len(flavors)} flavors are too small"
+    which = "smallest" if chosen.price is None else "cheapest"
+    return f"{chosen}: the {which} with {asked(needs)}; {small} of {len(flavors)} flavors are too small"
 
 
 def unfit(machine: Machine, flavors: Sequence[Flavor], needs: Mapping[str, int], allowed: Sequence[str]) -> Problem:

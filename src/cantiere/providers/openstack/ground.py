@@ -38,17 +38,17 @@ class Ground:
 
     def made(self) -> bool:
         """Whether all of it is there, and rules are as they should be."""
-        return self._whole() and not any(missing or extra for missing, extra in self._differing().values())
+        return self.whole() and not any(missing or extra for missing, extra in self._differing().values())
 
     def adjustments(self) -> tuple[str, ...]:
-        """What the groups' rules lack and what nobody asks for, in words, where all else is there."""
-        if not self._whole():
-            return ()
-        differing = self._differing().items()
-        opens = [f"{group} opens {rule}" for group, (missing, _) in differing for rule in missing]
-        return (*opens, *(f"{group} closes {rule}" for group, (_, extra) in differing for rule in extra))
+        """What the groups' rules lack, with who asks for it, and what nobody asks for, in words."""
+        wanted = rules.rules(self.options, self.cluster.pod_subnet)
+        differing = self._differing() or {group: (sorted(asked), {}) for group, asked in wanted.items()}
+        asks = rules.asks(self.options)
+        opens = [f"{group} opens {rule}{asks.get(rule, '')}" for group, (missing, _) in differing.items() for rule in missing]
+        return (*opens, *(f"{group} closes {rule}" for group, (_, extra) in differing.items() for rule in extra))
 
-    def _whole(self) -> bool:
+    def whole(self) -> bool:
         """Whether all of it is there, whatever the groups' rules are."""
         if not self.key.is_file() or not self.cloud.lineages():
             return False

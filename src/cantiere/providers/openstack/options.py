@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cantiere.errors import Problem, rather
 from cantiere.providers.base import LAST_PORT
+from cantiere.providers.openstack import prices
+from cantiere.providers.openstack.prices import Prices
 from cantiere.providers.places import Places
 
 KEYS = (
@@ -23,10 +25,13 @@ KEYS = (
     "floating_ips",
     "admin_cidrs",
     "open_ports",
+    "public_cidrs",
     "boot_volume",
     "data_volumes",
     "anti_affinity",
     "other_flavors",
+    "online_extend",
+    "prices",
     "lineage",
 )
 NETWORK_KEYS = ("name", "subnet", "external", "dns", "first_address", "last_address")
@@ -35,6 +40,7 @@ PORT_KEYS = ("port", "protocol", "from")
 SECRETS = frozenset({"auth", "password", "username", "token", "application_credential_id", "application_credential_secret"})
 FLOATING = ("control-plane", "all", "none")
 AFFINITY = ("soft", "hard", "none")
+WORLD = "0.0.0.0/0"
 FIRST, LAST = 20, 6
 """Addresses of a network of our own that are left out at its begin and at its end: gateway, DHCP, and a virtual address."""
 
@@ -91,11 +97,14 @@ class OpenPort:
         Number, and ``tcp`` or ``udp``.
     sources:
         Networks in CIDR notation.
+    asks:
+        Who asks for it.
     """
 
     port: int
     protocol: str
     sources: tuple[str, ...]
+    asks: str = "open_ports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,8 @@ class Options:
         Networks from which machines are logged in to, and from which the API and the registry are used.
     open_ports:
         What else is open.
+    public_cidrs:
+        Networks to which the ports are open that the template asks for.
     boot_volume:
         The volume that machines boot from; None boots from the flavor's own disk.
     data_volumes:
@@ -128,6 +139,10 @@ class Options:
         Whether control planes are kept on different hosts: ``soft``, ``hard`` or ``none``.
     other_flavors:
         Whether the next larger flavor is tried where no host has room.
+    online_extend:
+        Whether volumes grow while they are attached, which not every volume type bears.
+    prices:
+        The price list, by which the cheapest flavor is chosen and plans tell their cost; None chooses the smallest.
     lineage:
         Lineage of a facility whose state was lost, as objects in the project carry it.
     """
@@ -141,11 +156,25 @@ class Options:
     floating_ips: str = FLOATING[0]
     admin_cidrs: tuple[str, ...] = ()
     open_ports: tuple[OpenPort, ...] = ()
+    public_cidrs: tuple[str, ...] = (WORLD,)
     boot_volume: VolumeWanted | None = None
     data_volumes: Mapping[str, VolumeWanted] = field(default_factory=dict)
     anti_affinity: str = AFFINITY[0]
     other_flavors: bool = False
+    online_extend: bool = False
+    prices: Prices | None = None
     lineage: str = ""
+
+    def with_doors(self, doors: Mapping[int, str]) -> Options:
+        """With ports open to the public that nodes of the template ask for.
+
+        Parameters
+        ----------
+        doors:
+            Port to the node that asks for it.
+        """
+        asked = [OpenPort(port, "tcp", self.public_cidrs, f"node {node} of the template") for port, node in doors.items()]
+        return replace(self, open_ports=(*self.open_ports, *asked))
 
 
 def read(given: Mapping[str, Any], file: Path | None) -> tuple[Options | None, list[Problem]]:
@@ -186,10 +215,13 @@ class _Reader:
             floating_ips=self._choice("floating_ips", FLOATING),
             admin_cidrs=self._cidrs(self.given.get("admin_cidrs"), "admin_cidrs"),
             open_ports=self._open_ports(),
+            public_cidrs=self._cidrs(self.given.get("public_cidrs", [WORLD]), "public_cidrs"),
             boot_volume=self._volume(self.given.get("boot_volume"), "boot_volume"),
             data_volumes=self._data_volumes(),
             anti_affinity=self._choice("anti_affinity", AFFINITY),
             other_flavors=self._flag("other_flavors"),
+            online_extend=self._flag("online_extend"),
+            prices=self._prices(),
             lineage=self._text("lineage"),
         )
 
@@ -223,6 +255,11 @@ class _Reader:
         if not isinstance(value, bool):
             self._wrong(f"{key} is neither true nor false", f"write `{key}: true` or leave it out", key)
         return bool(value)
+
+    def _prices(self) -> Prices | None:
+        found, problems = prices.read(self.given.get("prices"), self.places.file)
+        self.problems += problems
+        return found
 
     def _mapping(self, value: Any, known: tuple[str, ...], *at: str | int) -> Mapping[str, Any]:
         """A mapping with known keys; an empty one where it is something else."""

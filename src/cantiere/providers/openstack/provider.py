@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from cantiere.errors import CantiereError, Problem, TemplateError
-from cantiere.machines.model import Change, Machine, MachineSeen
+from cantiere.machines.model import Change, Cost, Machine, MachineSeen
 from cantiere.machines.ssh import Ssh
 from cantiere.machines.wanted import network_of
 from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.openstack import lost, marks
-from cantiere.providers.openstack.changes import compare, specification
+from cantiere.providers.openstack.changes import compare, expected, held, specification
 from cantiere.providers.openstack.checks import Checks
 from cantiere.providers.openstack.cloud import Cloud, There
 from cantiere.providers.openstack.flavors import explained, fitting, needs_of, unfit
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.options import read
+from cantiere.providers.openstack.prices import cost
 from cantiere.providers.openstack.resize import CHANGING, Changes, shown
 from cantiere.providers.openstack.servers import ACTIVE, BUILDING, ERROR, Order, Servers
 from cantiere.state import StateStore
@@ -46,6 +47,8 @@ class OpenStack(Provider):
         The site's ``kubernetes:`` mapping: machines let its virtual address and its pods' network pass.
     file:
         The site's file, for the places in messages.
+    doors:
+        Ports that nodes of the template ask to be open to the site's public, each with its node.
 
     Raises
     ------
@@ -56,12 +59,19 @@ class OpenStack(Provider):
     makes_machines = True
 
     def __init__(
-        self, prefix: str, state_dir: Path, options: Mapping[str, Any], kubernetes: Mapping[str, Any], file: Path | None = None
+        self,
+        prefix: str,
+        state_dir: Path,
+        options: Mapping[str, Any],
+        kubernetes: Mapping[str, Any],
+        file: Path | None = None,
+        doors: Mapping[int, str] | None = None,
     ) -> None:
         given, problems = read(options, file)
         cluster, more = network_of(kubernetes)
         if given is None or more:
             raise TemplateError([*problems, *more])
+        given = given.with_doors(doors or {})
         self.options, self.prefix = given, prefix
         self.store = StateStore(state_dir)
         self.key = state_dir / "ssh" / "id_ed25519"
@@ -137,12 +147,25 @@ class OpenStack(Provider):
             one = seen[machine.name]
             difference = compare(machine, one.detail, one.digest, flavors, self.options)
             if difference.reasons or difference.anew:
-                found[machine.name] = Change(difference.reasons, difference.flavor is not None, difference.anew)
+                found[machine.name] = Change(difference.reasons, difference.down, difference.anew)
         return found
 
+    def cost(self, wanted: Sequence[Machine], seen: Mapping[str, MachineSeen], anew: Collection[str]) -> Cost | None:
+        """What servers, volumes and floating IPs cost once they are as asked for, where the site has a price list."""
+        if self.options.prices is None:
+            return None
+        flavors = self.cloud.flavors()
+        stay = {name: one for name, one in seen.items() if name not in anew}
+        then = [expected(machine, stay.get(machine.name), flavors, self.options, floats=self._floats(machine)) for machine in wanted]
+        return cost(self.options.prices, map(held, seen.values()), then)
+
     def adjustments(self) -> tuple[str, ...]:
-        """Rules that are to be added or taken away, where all else that machines share is there."""
+        """Rules that are to be added, each with what asks for it, and rules that are to be taken away."""
         return self.ground.adjustments()
+
+    def whole(self) -> bool:
+        """Whether all that machines share is there, whatever its rules are."""
+        return self.ground.whole()
 
     def prepared(self) -> bool:
         """Whether key pair, network, router, groups with their rules and virtual address are there."""

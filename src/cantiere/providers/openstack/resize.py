@@ -16,6 +16,7 @@ from cantiere.providers.openstack.cloud import Cloud
 from cantiere.providers.openstack.flavors import Flavor
 
 RESIZING, RESIZED, ERROR = frozenset({"RESIZE", "REVERT_RESIZE"}), "VERIFY_RESIZE", "ERROR"
+ACTIVE, STOPPED = "ACTIVE", "SHUTOFF"
 CHANGING = RESIZING | {RESIZED}
 """States of a server whose flavor is being changed."""
 RESIZE_SECONDS, EXTEND_SECONDS, PAUSE = 1800.0, 600.0, 2.0
@@ -29,11 +30,13 @@ def shown(server: Any, volumes: Iterable[Any]) -> dict[str, Any]:
     server, volumes:
         As the SDK shows them.
     """
+    named = {str(volume.name).rpartition("-")[2]: volume for volume in volumes}
     return {
         "flavor": str(server.flavor.name or server.flavor.id),
         "disk": int(server.flavor.disk or 0),
         "size": str(server.metadata.get(marks.SIZE, "")),
-        "volumes": {str(volume.name).rpartition("-")[2]: int(volume.size) for volume in volumes},
+        "volumes": {what: int(volume.size) for what, volume in named.items()},
+        "loose": [what for what, volume in named.items() if not volume.attachments],
     }
 
 
@@ -71,8 +74,12 @@ class Changes:
         seen = shown(server, volumes.values())
         difference = compare(machine, seen, str(server.metadata.get(marks.DIGEST, "")), flavors, self.options)
         for what, gib in difference.volumes.items():
-            log(f"{node}: its {what} volume grows to {gib} GiB")
-            self._extend(volumes[what], gib, node)
+            log(f"{node}: its {what} volume gets {gib} GiB")
+            if gib > volumes[what].size:
+                if not self.options.online_extend:
+                    self._detach(server, volumes[what], node)
+                self._extend(volumes[what], gib, node)
+            self._attach(server, volumes[what], node)
         flavor = seen["flavor"]
         if difference.flavor:
             log(f"{node}: {flavor} becomes {difference.flavor}")
@@ -108,8 +115,35 @@ class Changes:
         )
         if found.size < gib or found.status.startswith("error"):
             message = f"the volume {found.name} is {found.status} and has {found.size} GiB, not {gib}"
-            remedy = f"its type may not let it grow while it is attached: shut {node} down and run again, or ask the cloud to mend it"
+            remedy = "leave online_extend out if its type does not grow while it is attached, and ask the cloud to reset its state"
             raise CantiereError(Problem("openstack.volume", message, remedy, path=node))
+
+    def _detach(self, server: Any, volume: Any, node: str) -> None:
+        """Shut the server down and take a volume off it: so it can grow whatever its type is."""
+        volumes: Any = self.cloud.connection.block_storage
+
+        def stop() -> None:
+            if self._compute.get_server(server.id).status == ACTIVE:
+                self._compute.stop_server(server)
+
+        def detach() -> None:
+            if volumes.get_volume(volume.id).status == "in-use":
+                self._compute.delete_volume_attachment(server, volume.id)
+
+        self.cloud.ask(stop, "to stop the server", node)
+        self._wait(lambda: self._compute.get_server(server.id), lambda item: item.status == STOPPED, node, EXTEND_SECONDS)
+        self.cloud.ask(detach, "to detach a volume", node)
+        self._wait(lambda: volumes.get_volume(volume.id), lambda item: item.status == "available", node, EXTEND_SECONDS)
+
+    def _attach(self, server: Any, volume: Any, node: str) -> None:
+        volumes: Any = self.cloud.connection.block_storage
+
+        def attach() -> None:
+            if volumes.get_volume(volume.id).status == "available":
+                self._compute.create_volume_attachment(server, volume.id)
+
+        self.cloud.ask(attach, "to attach a volume", node)
+        self._wait(lambda: volumes.get_volume(volume.id), lambda item: item.status == "in-use", node, EXTEND_SECONDS)
 
     def _resize(self, server: Any, flavor: Flavor, node: str) -> Any:
         def resize() -> None:

@@ -76,6 +76,14 @@ def rules(options: Options, pod_subnet: str) -> Mapping[str, frozenset[Rule]]:
     return {MACHINES: frozenset(machines), CONTROL: frozenset(control)}
 
 
+def asks(options: Options) -> Mapping[Rule, str]:
+    """Rule to who asks for it, as the end of a sentence; those of machines among each other are left out."""
+    ports = {Rule(item.protocol, item.port, source): item.asks for item in options.open_ports for source in item.sources}
+    own = [("icmp", 0), *(("tcp", port) for port in (SSH, API_PORT, WRITE_PORT))]
+    admins = {Rule(*traffic, source): "admin_cidrs" for source in options.admin_cidrs for traffic in own}
+    return {rule: f", asked for by {who}" for rule, who in {**ports, **admins}.items()}
+
+
 def seen(listed: Iterable[Mapping[str, Any]], machines: str) -> dict[Rule, str]:
     """The rules for incoming traffic that a group has, with their identifiers.
 
