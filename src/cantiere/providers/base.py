@@ -25,6 +25,8 @@ class Provider(Protocol):
 
     makes_machines: bool
     """Whether it makes and removes machines, or only uses what exists."""
+    at_once: int = 10
+    """How many machines are worked at together."""
 
     def place(self, wanted: Sequence[Machine]) -> tuple[tuple[Machine, ...], list[Problem]]:
         """The machines with address, log-in and host key filled in, and what cannot be placed, with the reason and a remedy.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import openstack
+from keystoneauth1.session import TCPKeepAliveAdapter
 from openstack.connection import Connection
 
 from cantiere.errors import CantiereError, Problem
@@ -19,9 +21,16 @@ from cantiere.providers.openstack.faults import maybe, patiently
 from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, gpus_of
 from cantiere.providers.openstack.marks import Mark
 from cantiere.providers.openstack.options import Options
+from cantiere.providers.openstack.shared import Shared
 
 GONE = frozenset({"DELETED", "SOFT_DELETED"})
 WORKER_NAME = "cantiere"
+KEPT_SECONDS = 60.0
+"""For which what was listed counts while machines are made or removed, where this process has changed nothing of it since."""
+JUST_SECONDS = 1.0
+"""For which a listing counts for what is asked right after it."""
+CALLS_AT_ONCE = 10
+"""Connections to each service; more threads than these may wait for machines."""
 Answer = TypeVar("Answer")
 
 
@@ -46,6 +55,9 @@ class There:
         return sorted({*self.servers, *self.ports, *self.floating, *self.volumes} - {""})
 
 
+KINDS = tuple(item.name for item in fields(There))
+
+
 class Cloud:
     """A project of a cloud, as one facility sees it.
 
@@ -62,6 +74,9 @@ class Cloud:
     def __init__(self, prefix: str, options: Options, lineages: Callable[[], Collection[str]]) -> None:
         self.prefix, self.options, self.lineages = prefix, options, lineages
         self._connecting = threading.Lock()
+        self._listings = {kind: Shared(partial(self._listed, kind)) for kind in KINDS}
+        self._flavors, self._image = Shared(self._list_flavors), Shared(self._find_image)
+        self._changed: dict[tuple[str, str], float] = {}
 
     @property
     def connection(self) -> Connection:
@@ -79,6 +94,9 @@ class Cloud:
     def _connection(self) -> Connection:
         def connect() -> Connection:
             made = openstack.connect(cloud=self.options.cloud, region_name=self.options.region or None, app_name=WORKER_NAME)
+            http: Any = made.session
+            for scheme in tuple(http.session.adapters):
+                http.session.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=CALLS_AT_ONCE, pool_block=True))
             made.authorize()
             return made
 
@@ -135,19 +153,52 @@ class Cloud:
             raise CantiereError(foreign(str(item.name or item.id), mark))
         return found
 
-    def there(self) -> There:
-        """All that machines have: servers, ports, floating IPs and volumes, each kind listed once."""
-        link, project = self.connection, self.project
-        kinds: dict[str, Callable[[], list[Any]]] = {
-            "servers": lambda: self.servers(f"^{re.escape(self.prefix)}-"),
-            "ports": lambda: list(link.network.ports(project_id=project)),
-            "floating": lambda: list(link.network.ips(project_id=project)),
-        }
-        if self.has_volumes:
-            kinds["volumes"] = lambda: list(link.block_storage.volumes(details=True))
+    def there(self, age: float = 0.0) -> There:
+        """All that machines have: servers, ports, floating IPs and volumes, each kind listed once.
+
+        Parameters
+        ----------
+        age:
+            Seconds since the end of a listing for which it still counts, unless this process has changed anything since it began.
+        """
+        kinds, now = KINDS if self.has_volumes else KINDS[:-1], time.monotonic()
+
+        def seen(kind: str) -> Mapping[str, Sequence[Any]]:
+            listing = self._listings[kind]
+            return listing.get(max(now - (age and age + listing.took), *self._changed.values(), 0.0))
+
         with ThreadPoolExecutor(len(kinds)) as pool:
-            lists = dict(zip(kinds, pool.map(lambda kind: self.ask(kinds[kind], f"to list {kind}"), kinds), strict=True))
-        return There(**{kind: self._by_node(items) for kind, items in lists.items()})
+            return There(*pool.map(seen, kinds))
+
+    def mine(self, kind: str, node: str, age: float = KEPT_SECONDS) -> Sequence[Any]:
+        """What one machine has of one kind.
+
+        Parameters
+        ----------
+        kind:
+            A field of :class:`There`.
+        node:
+            The machine.
+        age:
+            Seconds for which what was listed before still counts, unless this process has changed it since.
+        """
+        since = max(time.monotonic() - age, self._changed.get((kind, node), 0.0))
+        return self._listings[kind].get(since).get(node, ())
+
+    def change(self, kind: str, node: str, call: Callable[[], Answer]) -> Answer:
+        """Make, change or remove something of a machine: what was listed before no longer counts for it, be it that the call fails.
+
+        Parameters
+        ----------
+        kind, node:
+            As in :meth:`mine`.
+        call:
+            Does it.
+        """
+        try:
+            return call()
+        finally:
+            self._changed[kind, node] = time.monotonic()
 
     @cached_property
     def has_volumes(self) -> bool:
@@ -160,6 +211,18 @@ class Cloud:
 
     def flavors(self) -> list[Flavor]:
         """All flavors, with their GPUs."""
+        return self._flavors.get(time.monotonic() - KEPT_SECONDS)
+
+    def image(self) -> Any:
+        """The newest image that is as the site asks; None where there is none."""
+        return self._image.get(time.monotonic() - KEPT_SECONDS)
+
+    def network(self, name: str) -> Any:
+        """A network by name or identifier; None where there is none."""
+        find = partial(self.connection.network.find_network, name, ignore_missing=False)
+        return self.ask(lambda: maybe(find), f"to show the network {name}", name)
+
+    def _list_flavors(self) -> list[Flavor]:
         listed = self.ask(lambda: list(self.connection.compute.flavors(details=True)), "to list flavors")
         return [
             Flavor(item.name, item.id, item.vcpus, item.ram * MIB, item.disk * GIB, gpus_of(item.extra_specs or {}))
@@ -167,22 +230,24 @@ class Cloud:
             if not item.is_disabled
         ]
 
-    def image(self) -> Any:
-        """The newest image that is as the site asks; None where there is none."""
+    def _find_image(self) -> Any:
         name, properties = self.options.image.get("name"), self.options.image.get("properties") or {}
         query = {"status": "active", **({"name": name} if name else {})}
         listed = self.ask(lambda: list(self.connection.image.images(**query)), "to list images")
         fits = [item for item in listed if all(str(value_of(item, key)) == str(value) for key, value in properties.items())]
         return max(fits, key=lambda item: str(item.created_at), default=None)
 
-    def network(self, name: str) -> Any:
-        """A network by name or identifier; None where there is none."""
-        find = partial(self.connection.network.find_network, name, ignore_missing=False)
-        return self.ask(lambda: maybe(find), f"to show the network {name}", name)
-
-    def _by_node(self, items: Iterable[Any]) -> dict[str, list[Any]]:
+    def _listed(self, kind: str) -> dict[str, list[Any]]:
+        """All objects of one kind that are ours, by machine."""
+        link, project = self.connection, self.project
+        calls: dict[str, Callable[[], list[Any]]] = {
+            "servers": lambda: self.servers(f"^{re.escape(self.prefix)}-"),
+            "ports": lambda: list(link.network.ports(project_id=project)),
+            "floating": lambda: list(link.network.ips(project_id=project)),
+            "volumes": lambda: list(link.block_storage.volumes(details=True)),
+        }
         found: dict[str, list[Any]] = {}
-        for item in self.ours(items):
+        for item in self.ours(self.ask(calls[kind], f"to list {kind}")):
             mark = marks.of(item)
             found.setdefault(mark.node if mark else "", []).append(item)
         return found
