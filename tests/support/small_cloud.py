@@ -246,8 +246,9 @@ class SmallCloud:
             return {"availabilityZoneInfo": [{"zoneName": name, "zoneState": {"available": True}} for name in ("east", "west")]}
         if path.startswith(("/os-keypairs", "/os-server-groups")):
             return self.named(method, path, body)
-        if path == "/servers/detail":
-            return {"servers": [item for item in servers.values() if re.search(query.get("name", ""), item["name"])]}
+        if path in ("/servers", "/servers/detail") and method == "GET":
+            named = [item for item in servers.values() if re.search(query.get("name", ""), item["name"])]
+            return {"servers": [item for item in named if query.get("status", item["status"]) == item["status"]]}
         if path == "/servers" and method == "POST":
             return {"server": self.server(body)}
         _, _, key, *rest = path.split("/")
@@ -307,8 +308,8 @@ class SmallCloud:
             return {"limits": {"rate": [], "absolute": most | used}}
         if path == "/types":
             return {"volume_types": [{"id": "t", "name": "ssd"}]}
-        if path == "/volumes/detail":
-            return {"volumes": [item for item in table.values() if query.get("name", item["name"]) == item["name"]]}
+        if path in ("/volumes", "/volumes/detail") and method == "GET":
+            return {"volumes": [item for item in table.values() if all(item[key] == value for key, value in query.items())]}
         if path == "/volumes":
             if sum(item["size"] for item in table.values()) + body["volume"]["size"] > self.limits["gigabytes"]:
                 raise Refused(413, "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota.")

@@ -15,7 +15,6 @@ from cantiere.plan.definition import Action, Kind, Step
 from cantiere.state import State, StateStore
 
 REMEMBERED = frozenset({Kind.GROUND, Kind.MACHINE})
-MACHINES_AT_ONCE = 10
 
 
 class Apply:

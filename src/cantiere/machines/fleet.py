@@ -184,8 +184,8 @@ class Fleet:
         patience:
             Seconds to wait for the API of a cluster whose machines were just started.
         """
-        placed = self.machines()
         seen = self.provider.observe()
+        placed = self.machines()
         up = [machine for machine in placed if self._up(machine, seen)] if self.ssh.config.is_file() else []
         converged = {name: _converged(found) for name, found in probe(self.ssh, up).items()}
         controls = [machine for machine in up if machine.controls and converged[machine.name].reachable]

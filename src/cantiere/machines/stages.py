@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cantiere.errors import CantiereError, PreflightError, Problem
-from cantiere.machines.apply import MACHINES_AT_ONCE, Apply
+from cantiere.machines.apply import Apply
 from cantiere.machines.fleet import Fleet
 from cantiere.machines.plan import FleetSeen, FleetWanted, build, build_removal, gates, refusals
 from cantiere.plan.definition import Done, Plan, Stage
@@ -70,7 +70,7 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     state = store.load() or store.save(store.new(fleet.facility.name))
     if not steps:
         return Done(steps, gates(plan, wanted))
-    walk(part, Apply(fleet, store, state, wanted.machines, seen, log), MACHINES_AT_ONCE, report)
+    walk(part, Apply(fleet, store, state, wanted.machines, seen, log), fleet.provider.at_once, report)
     if problems := connect(fleet):
         raise CantiereError(problems)
     keep_secrets(fleet)  # an address from outside is known only now
@@ -99,7 +99,7 @@ def conclude(fleet: Fleet, store: StateStore, log: Callable[[str], None], report
     part = build(wanted, seen).part(Stage.CONVERGE)
     if not check and part.steps:
         state = store.load() or store.save(store.new(fleet.facility.name))
-        walk(part, Apply(fleet, store, state, wanted.machines, seen, log), MACHINES_AT_ONCE, report)
+        walk(part, Apply(fleet, store, state, wanted.machines, seen, log), fleet.provider.at_once, report)
         connect(fleet)
     return Done(tuple(str(step) for step in part.steps))
 
@@ -119,5 +119,5 @@ def remove(fleet: Fleet, store: StateStore, log: Callable[[str], None], report: 
     plan = removal_of(fleet)
     if not check and plan.steps:
         state = store.load() or store.save(store.new(fleet.facility.name))
-        walk(plan, Apply(fleet, store, state, (), FleetSeen(), log), MACHINES_AT_ONCE, report)
+        walk(plan, Apply(fleet, store, state, (), FleetSeen(), log), fleet.provider.at_once, report)
     return Done(tuple(str(step) for step in plan.steps))

@@ -75,8 +75,10 @@ def walk(plan: Plan, evaluator: Evaluator, jobs: int = 4, report: Report | None 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         while waiting or running:
             for step in list(waiting.values()):
+                if len(running) >= jobs:
+                    break
                 building = sum(1 for other, _ in running.values() if other.kind is Kind.IMAGE)
-                busy = len(running) >= jobs or (step.kind is Kind.IMAGE and building >= min(jobs, IMAGE_JOBS))
+                busy = step.kind is Kind.IMAGE and building >= min(jobs, IMAGE_JOBS)
                 if not busy and all(name in done for name in step.after):
                     del waiting[step.id]
                     tell("start", step)

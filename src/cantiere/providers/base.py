@@ -29,6 +29,8 @@ class Provider(Protocol):
     """Whether it makes and removes machines, or only uses what exists."""
     tell: Log = staticmethod(note)
     """Takes lines on what is waited for, in calls that take no log; a run puts its own here."""
+    at_once: int = 10
+    """How many machines are worked at together."""
 
     def lineages(self) -> Sequence[str]:
         """Lineages of all facilities with the site's prefix that are there; none where machines are found without one."""

@@ -76,6 +76,7 @@ def test_a_disk_does_not_shrink(cloud: SmallCloud, tmp_path: Path) -> None:
     told = "small is enough for it now, and its disk of 40 GiB cannot shrink"
     assert changes(source, small) == {"worker-1": Change(anew=(told,))}
     cloud.flavors.append(("slim", 3, 4096, 40, {}))
+    source = provider(tmp_path)
     assert changes(source, small)["worker-1"].reasons[0].startswith("its flavor changes from medium to slim")
     updated(source, small)
     assert flavors_of(cloud) == ["slim"]

@@ -161,6 +161,7 @@ def test_half_made_volumes(cloud: SmallCloud, tmp_path: Path, monkeypatch: pytes
     source = provider(tmp_path, boot_volume={"size": 5})
     raised(source, CONTROL)
     [volume] = cloud.objects["volumes"].values()
+    cloud.objects["servers"].clear()
     looks: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -184,6 +185,7 @@ def test_stuck_volume(cloud: SmallCloud, tmp_path: Path, monkeypatch: pytest.Mon
     source = provider(tmp_path, boot_volume={"size": 5})
     raised(source, CONTROL)
     [volume] = cloud.objects["volumes"].values()
+    cloud.objects["servers"].clear()
     volume["status"] = "creating"
     monkeypatch.setattr(servers, "VOLUME_SECONDS", 0.0)
     with pytest.raises(CantiereError, match="creating") as error:

@@ -10,7 +10,7 @@ from cantiere.errors import CantiereError, Problem, rather
 from cantiere.machines.model import Machine
 from cantiere.providers.openstack import marks, quota, rules
 from cantiere.providers.openstack.changes import Difference, compare
-from cantiere.providers.openstack.cloud import Cloud, There
+from cantiere.providers.openstack.cloud import JUST_SECONDS, Cloud, There
 from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, fitting, needs_of, unfit
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.quota import Ask, Limit
@@ -44,7 +44,7 @@ class Checks:
             Machines of the plan.
         """
         try:
-            there = self.cloud.there()
+            there = self.cloud.there(JUST_SECONDS)
         except CantiereError as error:  # nothing else can be asked
             return list(error.problems)
         missing = [machine for machine in wanted if machine.name not in there.servers]

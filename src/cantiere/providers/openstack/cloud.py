@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import openstack
+from keystoneauth1.session import TCPKeepAliveAdapter
 from openstack.connection import Connection
 
 from cantiere.errors import CantiereError, Problem
@@ -20,11 +22,18 @@ from cantiere.providers.openstack.faults import maybe, patiently
 from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, gpus_of
 from cantiere.providers.openstack.marks import Mark
 from cantiere.providers.openstack.options import Options
+from cantiere.providers.openstack.shared import Shared
 
 GONE = frozenset({"DELETED", "SOFT_DELETED"})
 WORKER_NAME = "cantiere"
 ANSWER_SECONDS = 60.0
 """For which a service may be silent, where clouds.yaml sets no ``api_timeout``."""
+KEPT_SECONDS = 60.0
+"""For which what was listed counts while machines are made or removed, where this process has changed nothing of it since."""
+JUST_SECONDS = 1.0
+"""For which a listing counts for what is asked right after it."""
+CALLS_AT_ONCE = 10
+"""Connections to each service; more threads than these may wait for machines."""
 Answer = TypeVar("Answer")
 
 
@@ -52,6 +61,25 @@ class There:
         return sorted({*self.servers, *self.ports, *self.floating, *self.volumes} - {""})
 
 
+KINDS = ("servers", "ports", "floating", "volumes")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What one listing showed.
+
+    Parameters
+    ----------
+    mine:
+        Machine to its objects.
+    strangers:
+        Lineage that is not ours to what is said of it.
+    """
+
+    mine: Mapping[str, Sequence[Any]]
+    strangers: Mapping[str, Problem]
+
+
 class Cloud:
     """A project of a cloud, as one facility sees it.
 
@@ -70,6 +98,9 @@ class Cloud:
     def __init__(self, prefix: str, options: Options, lineages: Callable[[], Collection[str]], tell: Log) -> None:
         self.prefix, self.options, self.lineages, self.tell = prefix, options, lineages, tell
         self._connecting = threading.Lock()
+        self._listings = {kind: Shared(partial(self._listed, kind)) for kind in KINDS}
+        self._flavors, self._image = Shared(self._list_flavors), Shared(self._find_image)
+        self._changed: dict[tuple[str, str], float] = {}
 
     @property
     def connection(self) -> Connection:
@@ -89,6 +120,8 @@ class Cloud:
             made = openstack.connect(cloud=self.options.cloud, region_name=self.options.region or None, app_name=WORKER_NAME)
             session: Any = made.session
             session.timeout = session.timeout or ANSWER_SECONDS
+            for scheme in tuple(session.session.adapters):
+                session.session.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=CALLS_AT_ONCE, pool_block=True))
             session.get_token()  # `authorize` would hide the status of a fault
             return made
 
@@ -132,37 +165,72 @@ class Cloud:
             Some have the site's prefix, and the state that would tell their lineage is lost.
         """
         items, known = list(items), self.lineages()
-        if not known and (strangers := self.strangers(items)):
-            raise CantiereError(strangers)
+        if not known and (strangers := self._strangers(items)):
+            raise CantiereError(list(strangers.values()))
         marked = ((item, marks.of(item)) for item in items)
         return [
             item for item, mark in marked if mark and mark.prefix == self.prefix and mark.lineage in known and node in (None, mark.node)
         ]
 
-    def strangers(self, items: Iterable[Any]) -> list[Problem]:
-        """What to say of objects that have the site's prefix and a lineage that is not ours: one for each lineage."""
+    def _strangers(self, items: Iterable[Any]) -> dict[str, Problem]:
+        """Lineage that is not ours to what is said of the first object that carries it and the site's prefix."""
         known = self.lineages()
         found: dict[str, Problem] = {}
         for item in items:
             mark = marks.of(item)
             if mark and mark.prefix == self.prefix and mark.lineage not in known:
                 found.setdefault(mark.lineage, foreign(str(item.name or item.id), mark))
-        return list(found.values())
+        return found
 
-    def there(self) -> There:
-        """All that machines have: servers, ports, floating IPs and volumes, each kind listed once."""
-        link, project = self.connection, self.project
-        kinds: dict[str, Callable[[], list[Any]]] = {
-            "servers": lambda: self.servers(f"^{re.escape(self.prefix)}-"),
-            "ports": lambda: list(link.network.ports(project_id=project)),
-            "floating": lambda: list(link.network.ips(project_id=project)),
-        }
-        if self.has_volumes:
-            kinds["volumes"] = lambda: list(link.block_storage.volumes(details=True))
+    def there(self, age: float = 0.0) -> There:
+        """All that machines have: servers, ports, floating IPs and volumes, each kind listed once.
+
+        Parameters
+        ----------
+        age:
+            Seconds since the end of a listing for which it still counts, unless this process has changed anything since it began.
+        """
+        kinds, now = KINDS if self.has_volumes else KINDS[:-1], time.monotonic()
+
+        def seen(kind: str) -> Listed:
+            listing = self._listings[kind]
+            return listing.get(max(now - (age and age + listing.took), *self._changed.values(), 0.0))
+
         with ThreadPoolExecutor(len(kinds)) as pool:
-            lists = dict(zip(kinds, pool.map(lambda kind: self.ask(kinds[kind], f"to list {kind}"), kinds), strict=True))
-        strangers = self.strangers(item for items in lists.values() for item in items)
-        return There(**{kind: self._by_node(items) for kind, items in lists.items()}, strangers=strangers)
+            listed = list(pool.map(seen, kinds))
+        strangers = {lineage: problem for listing in listed for lineage, problem in listing.strangers.items()}
+        found = dict(zip(kinds, (listing.mine for listing in listed), strict=True))
+        return There(**found, strangers=tuple(strangers.values()))
+
+    def mine(self, kind: str, node: str, age: float = KEPT_SECONDS) -> Sequence[Any]:
+        """What one machine has of one kind.
+
+        Parameters
+        ----------
+        kind:
+            A field of :class:`There`.
+        node:
+            The machine.
+        age:
+            Seconds for which what was listed before still counts, unless this process has changed it since.
+        """
+        since = max(time.monotonic() - age, self._changed.get((kind, node), 0.0))
+        return self._listings[kind].get(since).mine.get(node, ())
+
+    def change(self, kind: str, node: str, call: Callable[[], Answer]) -> Answer:
+        """Make, change or remove something of a machine: what was listed before no longer counts for it, be it that the call fails.
+
+        Parameters
+        ----------
+        kind, node:
+            As in :meth:`mine`.
+        call:
+            Does it.
+        """
+        try:
+            return call()
+        finally:
+            self._changed[kind, node] = time.monotonic()
 
     @cached_property
     def has_volumes(self) -> bool:
@@ -175,6 +243,18 @@ class Cloud:
 
     def flavors(self) -> list[Flavor]:
         """All flavors, with their GPUs and prices."""
+        return self._flavors.get(time.monotonic() - KEPT_SECONDS)
+
+    def image(self) -> Any:
+        """The newest image that is as the site asks; None where there is none."""
+        return self._image.get(time.monotonic() - KEPT_SECONDS)
+
+    def network(self, name: str) -> Any:
+        """A network by name or identifier; None where there is none."""
+        find = partial(self.connection.network.find_network, name, ignore_missing=False)
+        return self.ask(lambda: maybe(find), f"to show the network {name}", name)
+
+    def _list_flavors(self) -> list[Flavor]:
         listed = self.ask(lambda: list(self.connection.compute.flavors(details=True)), "to list flavors")
         prices = self.options.prices.flavors if self.options.prices else {}
         return [
@@ -183,25 +263,28 @@ class Cloud:
             if not item.is_disabled
         ]
 
-    def image(self) -> Any:
-        """The newest image that is as the site asks; None where there is none."""
+    def _find_image(self) -> Any:
         name, properties = self.options.image.get("name"), self.options.image.get("properties") or {}
         query = {"status": "active", **({"name": name} if name else {})}
         listed = self.ask(lambda: list(self.connection.image.images(**query)), "to list images")
         fits = [item for item in listed if all(str(value_of(item, key)) == str(value) for key, value in properties.items())]
         return max(fits, key=lambda item: str(item.created_at), default=None)
 
-    def network(self, name: str) -> Any:
-        """A network by name or identifier; None where there is none."""
-        find = partial(self.connection.network.find_network, name, ignore_missing=False)
-        return self.ask(lambda: maybe(find), f"to show the network {name}", name)
-
-    def _by_node(self, items: Iterable[Any]) -> dict[str, list[Any]]:
+    def _listed(self, kind: str) -> Listed:
+        """All objects of one kind with the site's prefix, ours by machine."""
+        link, project = self.connection, self.project
+        calls: dict[str, Callable[[], list[Any]]] = {
+            "servers": lambda: self.servers(f"^{re.escape(self.prefix)}-"),
+            "ports": lambda: list(link.network.ports(project_id=project)),
+            "floating": lambda: list(link.network.ips(project_id=project)),
+            "volumes": lambda: list(link.block_storage.volumes(details=True)),
+        }
+        items = self.ask(calls[kind], f"to list {kind}")
         found: dict[str, list[Any]] = {}
         for item in self.ours(items):
             mark = marks.of(item)
             found.setdefault(mark.node if mark else "", []).append(item)
-        return found
+        return Listed(found, self._strangers(items))
 
 
 def value_of(image: Any, key: str) -> Any:

@@ -73,7 +73,7 @@ def code_of(error: Exception) -> str:
         TOO_LARGE: "openstack.rate",
         429: "openstack.rate",
     }
-    if not status and ("requires authentication" in text or "could not find application credential" in text):
+    if "could not find application credential" in text or (not status and "requires authentication" in text):
         return "openstack.auth"
     return "openstack.service" if status >= 500 else by_status.get(status, "openstack.fault")
 

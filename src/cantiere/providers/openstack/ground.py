@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,39 @@ from cantiere.machines.wanted import Network
 from cantiere.providers.base import Log
 from cantiere.providers.keys import new_key, public_key
 from cantiere.providers.openstack import rules
-from cantiere.providers.openstack.cloud import Cloud
+from cantiere.providers.openstack.cloud import KEPT_SECONDS, Cloud
 from cantiere.providers.openstack.marks import Mark
+from cantiere.providers.openstack.shared import Shared
 from cantiere.state import write_atomic
 
 GATEWAY_OFFSET, DHCP_FIRST, DHCP_LAST = 1, 2, 19
 POLICIES = {"soft": "soft-anti-affinity", "hard": "anti-affinity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What each server is made with.
+
+    Parameters
+    ----------
+    network, subnet, outside:
+        Identifiers; the outside world's network is ``""`` where the site names none.
+    group_ids:
+        Security group to its identifier.
+    key_pair, server_group:
+        As the SDK shows them; the server group may be None.
+    """
+
+    network: str
+    subnet: str
+    outside: str
+    group_ids: Mapping[str, str]
+    key_pair: Any
+    server_group: Any
+
+    def groups(self, *, controls: bool) -> list[str]:
+        """Identifiers of the security groups of a machine."""
+        return [self.group_ids[name] for name in (rules.MACHINES, *([rules.CONTROL] if controls else []))]
 
 
 class Ground:
@@ -35,6 +64,11 @@ class Ground:
     def __init__(self, cloud: Cloud, cluster: Network, key: Path) -> None:
         self.cloud, self.cluster, self.key = cloud, cluster, key
         self.options, self.prefix = cloud.options, cloud.prefix
+        self._common, self._changed = Shared(self._look), 0.0
+
+    def common(self) -> Common:
+        """What each server is made with; asked once for many of them."""
+        return self._common.get(max(time.monotonic() - KEPT_SECONDS, self._changed))
 
     def made(self) -> bool:
         """Whether all of it is there, and rules are as they should be."""
@@ -72,6 +106,12 @@ class Ground:
 
     def make(self, lineage: str, log: Log) -> None:
         """Make what is missing of it, and put the groups' rules right."""
+        try:
+            self._make_all(lineage, log)
+        finally:
+            self._changed = time.monotonic()
+
+    def _make_all(self, lineage: str, log: Log) -> None:
         mark = str(Mark(self.prefix, lineage))
         if not self.key.is_file():
             write_atomic(self.key, new_key())
@@ -139,11 +179,6 @@ class Ground:
         names = {self._group_name(group): group for group in (rules.MACHINES, rules.CONTROL)}
         return {names[item.name]: item for item in self.cloud.ours(listed, "") if item.name in names}
 
-    def group_ids(self, *, controls: bool) -> list[str]:
-        """Identifiers of the security groups of a machine."""
-        found = self.groups()
-        return [found[name].id for name in (rules.MACHINES, *([rules.CONTROL] if controls else []))]
-
     def server_group(self) -> Any:
         """The server group that keeps control planes apart, or None."""
         return self._named(lambda: self.cloud.connection.compute.server_groups(), "server groups")
@@ -152,6 +187,17 @@ class Ground:
         """The key pair, or None; one that holds another key than ours counts as none."""
         pair = self._any_key_pair()
         return pair if pair and str(pair.public_key).split()[:2] == public_key(self.key).split()[:2] else None
+
+    def _look(self) -> Common:
+        subnet, external = self.subnet(), self.options.network.external
+        return Common(
+            network=str(subnet.network_id),
+            subnet=str(subnet.id),
+            outside=str(self.cloud.network(external).id) if external else "",
+            group_ids={name: str(group.id) for name, group in self.groups().items()},
+            key_pair=self.key_pair(),
+            server_group=self.server_group() if self.options.anti_affinity != "none" else None,
+        )
 
     @property
     def _net(self) -> Any:
@@ -231,7 +277,7 @@ class Ground:
             description=mark,
             network_id=subnet.network_id,
             fixed_ips=[{"subnet_id": subnet.id, "ip_address": self.cluster.virtual_address}],
-            security_groups=self.group_ids(controls=True),
+            security_groups=[group.id for group in self.groups().values()],
         )
 
     def _group_name(self, group: str) -> str:

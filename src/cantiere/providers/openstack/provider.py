@@ -19,7 +19,7 @@ from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.openstack import lost, marks
 from cantiere.providers.openstack.changes import compare, expected, held, specification
 from cantiere.providers.openstack.checks import Checks
-from cantiere.providers.openstack.cloud import Cloud, There
+from cantiere.providers.openstack.cloud import JUST_SECONDS, KEPT_SECONDS, Cloud, There
 from cantiere.providers.openstack.flavors import explained, fitting, needs_of, unfit
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.options import read
@@ -57,6 +57,7 @@ class OpenStack(Provider):
     """
 
     makes_machines = True
+    at_once = 50  # most of the time they are waited for; how many calls are under way is bounded by itself
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class OpenStack(Provider):
         self.options, self.prefix = given, prefix
         self.store = StateStore(state_dir)
         self.key = state_dir / "ssh" / "id_ed25519"
-        self._lineages = {given.lineage} - {""}
+        self._lineages, self._stated = {given.lineage}, ""
         self.cloud = Cloud(prefix, given, self._known, lambda line: self.tell(line))
         self.ground = Ground(self.cloud, cluster, self.key)
         self.servers = Servers(self.cloud, self.ground)
@@ -88,9 +89,8 @@ class OpenStack(Provider):
     def place(self, wanted: Sequence[Machine]) -> tuple[tuple[Machine, ...], list[Problem]]:
         """The machines with address, floating IP, way in and, where they exist, host key; one keeps its address as long as it exists."""
         self._asked |= {machine.name: machine for machine in wanted}
-        there = self.cloud.there()
+        there = self.cloud.there(JUST_SECONDS)
         kept = {name: address_of(ports[0]) for name, ports in there.ports.items() if name}
-        doors = {name: str(ips[0].floating_ip_address) for name, ips in there.floating.items() if ips}
         first = next(iter(sorted(machine.name for machine in wanted if self._floats(machine))), "")
         taken = {*kept.values(), self.ground.cluster.virtual_address}
         network = self.options.network
@@ -103,19 +103,8 @@ class OpenStack(Provider):
                 problems.append(Problem("openstack.subnet", message, "give the site's network a larger subnet", path=machine.name))
                 continue
             taken.add(address)
-            servers = there.servers.get(machine.name)
-            placed.append(
-                replace(
-                    machine,
-                    address=address,
-                    user="root",
-                    port=22,
-                    key=str(self.key),
-                    host_key=str(servers[0].metadata.get(marks.HOST_KEY, "")) if servers else "",
-                    door=doors.get(machine.name, "") if self._floats(machine) else "",
-                    jump="" if self._floats(machine) else first,
-                )
-            )
+            jump = "" if self._floats(machine) else first
+            placed.append(self._reached(replace(machine, address=address, jump=jump), there))
         return tuple(placed), problems
 
     def observe(self) -> Mapping[str, MachineSeen]:
@@ -189,9 +178,9 @@ class OpenStack(Provider):
         self._asked.setdefault(machine.name, machine)
         order = self._order(machine, log)
         with self._counting():
-            server = self.servers.make(order, lineage, log)
+            there = self.servers.make(order, lineage, log)
         log(f"{machine.name}: active at {machine.address}, waiting for SSH")
-        return self._answering(machine, server)
+        return self._let_in(machine, there)
 
     def start(self, machine: Machine, log: Log) -> MachineSeen:
         """Start a stopped server and wait until SSH lets us in.
@@ -204,7 +193,7 @@ class OpenStack(Provider):
         log(f"{machine.name}: starting")
         self._asked.setdefault(machine.name, machine)
         self.servers.switch(machine.name, on=True)
-        return self._answering(machine, self.servers.find(machine.name))
+        return self._let_in(machine, self.cloud.there())
 
     def update(self, machine: Machine, log: Log) -> MachineSeen:
         """Let a server's volumes grow, give it another flavor, and wait until SSH lets us in.
@@ -215,10 +204,9 @@ class OpenStack(Provider):
             There is no such server, or the cloud cannot change it.
         """
         self._asked.setdefault(machine.name, machine)
-        server = self.servers.must_find(machine.name)
-        Changes(self.cloud).make(machine, server, log)
+        Changes(self.cloud).make(machine, self.servers.must_find(machine.name), log)
         self.servers.switch(machine.name, on=True)
-        return self._answering(machine, server)
+        return self._let_in(machine, self.cloud.there())
 
     def stop(self, name: str, *, power_cut: bool = False) -> None:
         """Shut a server down; the cloud cuts its power where it takes too long, and cannot be asked to do so at once."""
@@ -238,8 +226,9 @@ class OpenStack(Provider):
 
     def _known(self) -> Collection[str]:
         """Lineages that are ours: the state's, those that this process was given, and one that the site's file names."""
-        state = self.store.load()
-        return {*self._lineages, *([state.lineage] if state else [])}
+        if not self._stated and (state := self.store.load()):
+            self._stated = state.lineage  # a facility's for life
+        return {*self._lineages, self._stated} - {""}
 
     def _checked(self, wanted: Sequence[Machine]) -> list[Problem]:
         floating = frozenset(machine.name for machine in wanted if self._floats(machine))
@@ -297,24 +286,55 @@ class OpenStack(Provider):
             state = "running" if server.status == ACTIVE else "stopped"
         return MachineSeen(name, state, address, server.metadata.get(marks.DIGEST, ""), server.metadata.get(marks.HOST_KEY, ""), detail)
 
-    def _answering(self, machine: Machine, server: Any) -> MachineSeen:
-        """Wait until the machine lets us in, by the way that everybody takes later: its floating IP, a jump host, or straight."""
+    def _let_in(self, machine: Machine, there: There) -> MachineSeen:
+        """Wait until the machine lets us in, by the way that everybody takes later: its floating IP, a jump host, or straight.
+
+        Parameters
+        ----------
+        machine:
+            The machine, placed.
+        there:
+            What there is of it; of its jump host, which may still be being made, the cloud tells.
+        """
         end = time.monotonic() + ANSWER_SECONDS
+        reached = self._reached(machine, there)
         with tempfile.TemporaryDirectory(prefix="cantiere-") as folder:
             ssh = Ssh(Path(folder))
             try:
                 while True:
-                    placed, _ = self.place([self._asked[name] for name in (machine.jump, machine.name) if name])
-                    ssh.write(placed)
-                    ssh.pin([item for item in placed if item.host_key])
+                    way = [*([self._jump(machine.jump)] if machine.jump else []), reached]
+                    ssh.write(way)
+                    ssh.pin([item for item in way if item.host_key])
                     done = ssh.run(machine.name, "true", timeout=30)
                     if done.returncode == 0:
-                        return self._seen(machine.name, self.cloud.there())
+                        return self._seen(machine.name, there)
                     if time.monotonic() > end:
-                        raise CantiereError(self._silent(machine, server, done.stderr.strip()))
+                        raise CantiereError(self._silent(machine, there.servers[machine.name][0], done.stderr.strip()))
                     time.sleep(PAUSE)
             finally:
                 ssh.close()
+
+    def _jump(self, name: str) -> Machine:
+        """The machine that leads to others, as far as it is made; while it is not, it is looked for again and again."""
+        for age in (KEPT_SECONDS, PAUSE):
+            servers, ports, floating = ({name: self.cloud.mine(kind, name, age)} for kind in ("servers", "ports", "floating"))
+            found = self._reached(self._asked[name], There(servers, ports, floating))
+            if found.host_key and found.door:
+                break
+        return found
+
+    def _reached(self, machine: Machine, there: There) -> Machine:
+        """A machine with the way in to it, from what there is of it."""
+        ports, servers, ips = (kind.get(machine.name) for kind in (there.ports, there.servers, there.floating))
+        return replace(
+            machine,
+            address=address_of(ports[0]) if ports else machine.address,
+            user="root",
+            port=22,
+            key=str(self.key),
+            host_key=str(servers[0].metadata.get(marks.HOST_KEY, "")) if servers else "",
+            door=str(ips[0].floating_ip_address) if ips and self._floats(machine) else "",
+        )
 
     def _silent(self, machine: Machine, server: Any, said: str) -> Problem:
         console = self.cloud.ask(

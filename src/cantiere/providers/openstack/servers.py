@@ -15,17 +15,18 @@ from cantiere.providers.base import Log
 from cantiere.providers.keys import new_key, public_key
 from cantiere.providers.openstack import marks
 from cantiere.providers.openstack.changes import size
-from cantiere.providers.openstack.cloud import Cloud
+from cantiere.providers.openstack.cloud import Cloud, There
 from cantiere.providers.openstack.faults import maybe
 from cantiere.providers.openstack.flavors import Flavor
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.marks import Mark
 from cantiere.providers.openstack.options import VolumeWanted
+from cantiere.providers.openstack.shared import Shared
 from cantiere.providers.openstack.userdata import user_data
 
 ACTIVE, ERROR, BUILDING = "ACTIVE", "ERROR", frozenset({"BUILD", "REBUILD"})
 BUILD_SECONDS, DELETE_SECONDS, VOLUME_SECONDS = 600.0, 300.0, 600.0
-PAUSE = 2.0
+PAUSE = 1.0
 NO_ROOM = ("no valid host", "exhausted all hosts", "availability zone is not available")
 """What the cloud says where another zone or flavor may help."""
 UNSETTLED = frozenset({"creating", "downloading", "attaching", "detaching"})
@@ -73,13 +74,15 @@ class Servers:
 
     def __init__(self, cloud: Cloud, ground: Ground) -> None:
         self.cloud, self.ground, self.prefix = cloud, ground, cloud.prefix
+        self._building = Shared(lambda: cloud.ask(self._still_building, "to tell which servers are being built"))
+        self._creating = Shared(lambda: cloud.ask(self._still_created, "to tell which volumes are being made"))
 
     def full_name(self, node: str) -> str:
         """Name of a machine's objects in the project."""
         return f"{self.prefix}-{node}"
 
-    def make(self, order: Order, lineage: str, log: Log) -> Any:
-        """Make a server, or complete a half-made one, and wait until it is active.
+    def make(self, order: Order, lineage: str, log: Log) -> There:
+        """Make a server, or complete a half-made one, and wait until it is active; what there is of the machine then.
 
         Raises
         ------
@@ -88,19 +91,18 @@ class Servers:
         """
         node = order.machine.name
         mark = Mark(self.prefix, lineage, node)
-        port = self._port(order, mark)
-        if order.floating:
-            self._floating(port, mark)
-        server = self.find(node)
+        server = next(iter(self.cloud.mine("servers", node)), None)
         if server is not None and server.status == ERROR:
             self._end(server)
             server = None
         if server is not None and server.metadata.get(marks.DIGEST) != order.digest:
             message = f"{node} exists, made from another specification"
             raise CantiereError(Problem("openstack.differs", message, f"replace it: `up --replace {node}`", path=node))
-        if server is None:
-            return self._first_that_fits(order, port, mark, log)
-        return self._active(server)
+        volumes = self._asked_volumes(order, mark) if server is None else {}  # they become ready while the port is made
+        port = self._port(order, mark)
+        floating = [self._floating(port, mark)] if order.floating else []
+        server = self._first_that_fits(order, port, volumes, mark, log) if server is None else self._active(server)
+        return There({node: [server]}, {node: [port]}, {node: floating})
 
     def find(self, node: str) -> Any:
         """The server of a machine, or None."""
@@ -127,22 +129,18 @@ class Servers:
         wanted, change = (ACTIVE, self._compute.start_server) if on else ("SHUTOFF", self._compute.stop_server)
         if server.status != wanted:
             self.cloud.ask(partial(change, server), f"to {'start' if on else 'stop'} the server", node)
-        self._until(lambda: self._compute.get_server(server.id), {wanted}, node, BUILD_SECONDS)
+        self._until(server, lambda: self._compute.get_server(server.id), {wanted}, node, self._building, BUILD_SECONDS)
 
     def remove(self, node: str) -> None:
         """Remove a machine's server, floating IP, port and volumes."""
-        server = self.find(node)
-        if server is not None:
-            self._end(server)
-        there = self.cloud.there()
-        for item in there.floating.get(node, ()):
-            self.cloud.ask(partial(self._network.delete_ip, item), "to give a floating IP back", node)
-        for item in there.ports.get(node, ()):
-            self.cloud.ask(partial(self._network.delete_port, item), "to remove a port", node)
-        for item in there.volumes.get(node, ()):
-            self._settled(item, node)
-            self.cloud.ask(partial(self._volumes.delete_volume, item), "to remove a volume", node)
-            self._gone(partial(self._volumes.get_volume, item.id), f"volume {item.name}", node)
+        for item in self.cloud.mine("servers", node):
+            self._end(item)
+        for item in self.cloud.mine("floating", node):
+            self._change("floating", node, partial(self._network.delete_ip, item), "to give a floating IP back")
+        for item in self.cloud.mine("ports", node):
+            self._change("ports", node, partial(self._network.delete_port, item), "to remove a port")
+        for item in self.cloud.mine("volumes", node) if self.cloud.has_volumes else ():
+            self._end_volume(item, node)
 
     @property
     def _compute(self) -> Any:
@@ -156,60 +154,71 @@ class Servers:
     def _volumes(self) -> Any:
         return self.cloud.connection.block_storage
 
+    def _change(self, kind: str, node: str, call: Callable[[], Any], doing: str) -> Any:
+        return self.cloud.ask(lambda: self.cloud.change(kind, node, call), doing, node)
+
+    def _made(self, kind: str, node: str, create: Callable[[], Any], doing: str, name: str) -> Any:
+        """An object of a machine, made where it is not there; after a lost answer it is looked for again before it is made again."""
+
+        def make() -> Any:
+            found = next((item for item in self.cloud.mine(kind, node) if item.name == name), None)
+            return found or self.cloud.change(kind, node, create)
+
+        return self.cloud.ask(make, doing, node)
+
     def _port(self, order: Order, mark: Mark) -> Any:
         """The machine's port: its address, its groups, and the addresses beside its own that it may send from."""
-        machine, subnet, name = order.machine, self.ground.subnet(), self.full_name(order.machine.name)
+        machine, common, name = order.machine, self.ground.common(), self.full_name(order.machine.name)
         cluster = self.ground.cluster
         also = [cluster.pod_subnet, *([cluster.virtual_address] if machine.controls and cluster.virtual_address else [])]
         body = {
             "name": name,
             "description": str(mark),
-            "network_id": subnet.network_id,
-            "fixed_ips": [{"subnet_id": subnet.id, "ip_address": machine.address}],
-            "security_groups": self.ground.group_ids(controls=machine.controls),
+            "network_id": common.network,
+            "fixed_ips": [{"subnet_id": common.subnet, "ip_address": machine.address}],
+            "security_groups": common.groups(controls=machine.controls),
             "allowed_address_pairs": [{"ip_address": address} for address in also],
         }
-
-        def find() -> Any:
-            listed = self._network.ports(name=name, project_id=self.cloud.project)
-            return next(iter(self.cloud.ours(listed, machine.name)), None)
-
-        return self.cloud.ask(lambda: find() or self._network.create_port(**body), "to make a port", machine.name)
+        return self._made("ports", machine.name, lambda: self._network.create_port(**body), "to make a port", name)
 
     def _floating(self, port: Any, mark: Mark) -> Any:
         """The machine's floating IP, at its port."""
-        outside = self.cloud.network(self.cloud.options.network.external)
+        body = {"floating_network_id": self.ground.common().outside, "port_id": port.id, "description": str(mark)}
 
         def make() -> Any:
-            listed = self._network.ips(project_id=self.cloud.project, description=str(mark))
-            found = next(iter(self.cloud.ours(listed, mark.node)), None)
+            found = next(iter(self.cloud.mine("floating", mark.node)), None)
             if found is None:
-                return self._network.create_ip(floating_network_id=outside.id, port_id=port.id, description=str(mark))
+                return self._network.create_ip(**body)
             return found if found.port_id == port.id else self._network.update_ip(found, port_id=port.id)
 
-        return self.cloud.ask(make, "to get a floating IP", mark.node)
+        return self._change("floating", mark.node, make, "to get a floating IP")
+
+    def _asked_volumes(self, order: Order, mark: Mark) -> dict[str, Any]:
+        """The volumes of a machine, by what they are for; they may not be ready yet."""
+        boot, data = self.cloud.options.boot_volume, self.cloud.options.data_volumes.get(order.machine.pool)
+        found = {"boot": self._volume("boot", boot, mark, order.image)} if boot else {}
+        return found | ({"data": self._volume("data", data, mark)} if data else {})
 
     def _volume(self, what: str, wanted: VolumeWanted, mark: Mark, image: str = "") -> Any:
-        """A volume of the machine, ready for use; made anew where making it had failed."""
-        name = f"{self.full_name(mark.node)}-{what}"
+        """A volume of a machine; made anew where making it had failed."""
+        node, name = mark.node, f"{self.full_name(mark.node)}-{what}"
         body: dict[str, Any] = {"name": name, "description": str(mark), "size": wanted.size}
         if wanted.kind:
             body["volume_type"] = wanted.kind
         if image:
             body["image_id"] = image
+        for item in self.cloud.mine("volumes", node):
+            if item.name == name and item.status == "error":
+                self._end_volume(item, node)
+        return self._made("volumes", node, lambda: self._volumes.create_volume(**body), "to make a volume", name)
 
-        def make() -> Any:
-            found = next(iter(self.cloud.ours(self._volumes.volumes(details=True, name=name), mark.node)), None)
-            if found is not None and found.status == "error":
-                self._volumes.delete_volume(found)
-                self._gone(partial(self._volumes.get_volume, found.id), f"volume {name}", mark.node)
-                found = None
-            return found or self._volumes.create_volume(**body)
+    def _end_volume(self, volume: Any, node: str) -> None:
+        self._settled(volume, node)
+        self._change("volumes", node, partial(self._volumes.delete_volume, volume), "to remove a volume")
+        gone = partial(self._gone, partial(self._volumes.get_volume, volume.id), f"volume {volume.name}", node)
+        self.cloud.change("volumes", node, gone)
 
-        volume = self.cloud.ask(make, "to make a volume", mark.node)
-        return self._until(lambda: self._volumes.get_volume(volume.id), {"available", "in-use"}, mark.node, VOLUME_SECONDS)
-
-    def _first_that_fits(self, order: Order, port: Any, mark: Mark, log: Log) -> Any:
+    def _first_that_fits(self, order: Order, port: Any, volumes: Mapping[str, Any], mark: Mark, log: Log) -> Any:
         """A server of the first flavor and in the first zone where a host has room."""
         flavors = order.flavors[: FLAVORS_TRIED if self.cloud.options.other_flavors else 1]
         choices = [(flavor, zone) for flavor in flavors for zone in order.zones]
@@ -218,7 +227,7 @@ class Servers:
             log(f"{mark.node}: {flavor}{where}")
             server = None
             try:
-                server = self._server(order, port, mark, flavor, zone)
+                server = self._server(order, port, volumes, mark, flavor, zone)
                 return self._active(server)
             except CantiereError as error:
                 if not _no_room(str(error)) or number == len(choices):
@@ -228,17 +237,16 @@ class Servers:
                     self._end(server)
         raise AssertionError("the last choice returns or raises")
 
-    def _server(self, order: Order, port: Any, mark: Mark, flavor: Flavor, zone: str) -> Any:
-        node, options = mark.node, self.cloud.options
+    def _server(self, order: Order, port: Any, volumes: Mapping[str, Any], mark: Mark, flavor: Flavor, zone: str) -> Any:
+        node, options, common = mark.node, self.cloud.options, self.ground.common()
         host_key = new_key()
         public = public_key(host_key)
-        pair, group = self.ground.key_pair(), self.ground.server_group() if order.machine.controls else None
         body: dict[str, Any] = {
             "name": self.full_name(node),
             "flavor_id": flavor.id,
             "networks": [{"port": port.id}],
-            "key_name": pair.name,
-            "user_data": user_data(node, host_key, public, pair.public_key),
+            "key_name": common.key_pair.name,
+            "user_data": user_data(node, host_key, public, common.key_pair.public_key),
             "metadata": {
                 marks.KEY: str(mark),
                 marks.DIGEST: order.digest,
@@ -246,40 +254,37 @@ class Servers:
                 marks.HOST_KEY: public,
             },
         }
-        disks = self._disks(order, mark)
+        disks = self._disks(order, volumes)
         body |= {"block_device_mapping": disks} if disks else {}
         if not options.boot_volume:
             body["image_id"] = order.image
         if zone:
             body["availability_zone"] = zone
-        if group is not None:
-            body["scheduler_hints"] = {"group": group.id}
-        return self.cloud.ask(lambda: self.find(node) or self._compute.create_server(**body), "to make a server", node)
+        if order.machine.controls and common.server_group is not None:
+            body["scheduler_hints"] = {"group": common.server_group.id}
+        return self._made("servers", node, lambda: self._compute.create_server(**body), "to make a server", self.full_name(node))
 
-    def _disks(self, order: Order, mark: Mark) -> list[Mapping[str, Any]]:
-        """The block devices of a server; empty where it has the flavor's disk alone."""
-        boot, data = self.cloud.options.boot_volume, self.cloud.options.data_volumes.get(order.machine.pool)
-        found: list[Mapping[str, Any]] = []
-        if boot:
-            volume = self._volume("boot", boot, mark, order.image)
-            found.append(_device(volume.id, "volume", 0))
-        elif data:
-            found.append(_device(order.image, "image", 0))
-        if data:
-            found.append(_device(self._volume("data", data, mark).id, "volume", -1))
-        return found
+    def _disks(self, order: Order, volumes: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The block devices of a server once its volumes are ready; empty where it has the flavor's disk alone."""
+        for volume in volumes.values():
+            look = partial(self._volumes.get_volume, volume.id)
+            self._until(volume, look, {"available", "in-use"}, order.machine.name, self._creating, VOLUME_SECONDS)
+        own = [] if "boot" in volumes or not volumes else [_device(order.image, "image", 0)]
+        return own + [_device(volume.id, "volume", 0 if what == "boot" else -1) for what, volume in volumes.items()]
 
     def _active(self, server: Any) -> Any:
         node = str(getattr(marks.of(server), "node", "")) or str(server.name)
-        return self._until(lambda: self._compute.get_server(server.id), {ACTIVE}, node, BUILD_SECONDS)
+        return self._until(server, partial(self._compute.get_server, server.id), {ACTIVE}, node, self._building, BUILD_SECONDS)
 
-    def _until(self, look: Callable[[], Any], wanted: set[str], node: str, seconds: float) -> Any:
-        """Wait for a status; an object that ends in an error is told with what the cloud says of it."""
+    def _until(
+        self, item: Any, look: Callable[[], Any], wanted: set[str], node: str, under_way: Shared[frozenset[str]], seconds: float
+    ) -> Any:
+        """Wait for a status; an object that ends in an error is told with what the cloud says of it.
+
+        All that wait share one look at what is still under way; only what is no longer among it is looked at by itself.
+        """
         end = time.monotonic() + seconds
-        while True:
-            item = self.cloud.ask(look, "to tell a status", node)
-            if item.status in wanted:
-                return item
+        while item.status not in wanted:
             if str(item.status).upper() == ERROR:
                 said = (getattr(item, "fault", None) or {}).get("message", "it does not say why")
                 room = _no_room(str(said))
@@ -297,6 +302,17 @@ class Servers:
                     Problem("openstack.slow", message, "look at it in the cloud's dashboard; run again: it goes on from there", path=node)
                 )
             time.sleep(PAUSE)
+            now = time.monotonic()
+            if now > end or item.id not in under_way.get(now - PAUSE):
+                item = self.cloud.ask(look, "to tell a status", node)
+        return item
+
+    def _still_building(self) -> frozenset[str]:
+        listed = self._compute.servers(details=False, name=f"^{re.escape(self.prefix)}-", status="BUILD")
+        return frozenset(item.id for item in listed)
+
+    def _still_created(self) -> frozenset[str]:
+        return frozenset(item.id for item in self._volumes.volumes(details=False, status="creating"))
 
     def _settled(self, volume: Any, node: str) -> None:
         """Wait until a volume can be removed: one that a killed run left half-made is finished by the cloud first."""
@@ -311,8 +327,9 @@ class Servers:
     def _end(self, server: Any) -> None:
         """Delete a server and wait until it is gone, so that its port and volumes are free."""
         node = str(getattr(marks.of(server), "node", ""))
-        self.cloud.ask(partial(self._compute.delete_server, server), "to remove a server", node)
-        self._gone(partial(self._compute.get_server, server.id), f"server {server.name}", node)
+        self._change("servers", node, partial(self._compute.delete_server, server), "to remove a server")
+        gone = partial(self._gone, partial(self._compute.get_server, server.id), f"server {server.name}", node)
+        self.cloud.change("servers", node, gone)
 
     def _gone(self, find: Callable[[], Any], what: str, node: str) -> None:
         end = time.monotonic() + DELETE_SECONDS
