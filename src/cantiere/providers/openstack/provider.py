@@ -124,7 +124,8 @@ class OpenStack(Provider):
     def digest(self, machine: Machine) -> str:
         """Digest of image, needs and volumes: what a server cannot change while it lives."""
         volumes = [self.options.boot_volume, self.options.data_volumes.get(machine.pool)]
-        parts = [self.options.image, dict(machine.needs), [volume and asdict(volume) for volume in volumes], self.options.flavors]
+        parts = [self.options.image, dict(machine.needs), [volume and asdict(volume) for volume in volumes]]
+        parts.append(self.options.flavors_of(machine.pool))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def prepared(self) -> bool:
@@ -189,12 +190,12 @@ class OpenStack(Provider):
         return self.options.floating_ips == "all" or (self.options.floating_ips == "control-plane" and machine.controls)
 
     def _order(self, machine: Machine, log: Log) -> Order:
-        flavors = self.cloud.flavors()
+        flavors, allowed = self.cloud.flavors(), self.options.flavors_of(machine.pool)
         needs = needs_of(machine, own_disk=self.options.boot_volume is None)
-        fits = fitting(flavors, needs, self.options.flavors)
+        fits = fitting(flavors, needs, allowed)
         image = self.cloud.image()
         if not fits:
-            raise CantiereError(unfit(machine, flavors, needs, self.options.flavors))
+            raise CantiereError(unfit(machine, flavors, needs, allowed))
         if image is None:
             raise CantiereError(
                 Problem("openstack.image", "the image is gone", "see `openstack image list`, and name one", path=machine.name)
