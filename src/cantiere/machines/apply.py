@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cantiere import supply
-from cantiere.machines import nodes
+from cantiere.machines import jobs, nodes
 from cantiere.machines.fleet import ARCHITECTURE, Fleet
 from cantiere.machines.model import Machine
 from cantiere.machines.plan import FleetSeen
@@ -91,6 +91,11 @@ class Apply:
         self.fleet.provider.delete(name)
 
     def _depart(self, name: str) -> None:
+        found = self.seen.converged.get(name)
+        if found and found.runs_jobs:
+            jobs.retire(self.fleet.ssh, name, self.log)
+        if name not in self.seen.cluster.nodes:
+            return
         running = {other for other, found in self.seen.converged.items() if found.reachable}
         controls = [machine for machine in self.machines.values() if machine.controls and machine.name in running]
         node, machine = self.seen.cluster.nodes.get(name), self.seen.machines.get(name)

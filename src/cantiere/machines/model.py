@@ -8,6 +8,9 @@ from typing import Any
 
 CONTROL_PLANE = "control-plane"
 POOL_LABEL = "cantiere.io/pool"
+PREEMPTIBLE = "cantiere.io/preemptible"
+"""Key of the label and of the taint of nodes whose machines may vanish at any time."""
+PREEMPTIBLE_TAINT = f"{PREEMPTIBLE}=true:NoSchedule"
 WORKER = "worker"
 
 
@@ -37,6 +40,8 @@ class Machine:
         Address by which it is reached from outside of its network, or ``""`` where that is its address.
     jump:
         The machine through which SSH goes to it, or ``""``.
+    preemptible:
+        Whether it may vanish at any time.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Machine:
     host_key: str = ""
     door: str = ""
     jump: str = ""
+    preemptible: bool = False
 
     @property
     def controls(self) -> bool:

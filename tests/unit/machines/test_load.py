@@ -64,3 +64,9 @@ def test_pools_know_their_room_and_which_machines_idle() -> None:
 def test_an_empty_pool_has_what_the_template_asks_for() -> None:
     made, _ = load.pools([pool("gpu", 0, 2, num_cpus=8, mem_size=64 * GIB, num_gpus=2)], [], [], {}, NOW)
     assert made[0].room == pytest.approx({"cpu": 8, "memory": 64 * GIB, "nvidia.com/gpu": 2})
+
+
+def test_only_what_bears_it_makes_preemptible_machines() -> None:
+    (made,), _ = load.pools([pool("spot", 0, 2, preemptible=True, taints=["a=b:NoSchedule"])], [], [], {}, NOW)
+    assert made.taints == ("a=b:NoSchedule", "cantiere.io/preemptible=true:NoSchedule")
+    assert made.labels == {"cantiere.io/pool": "spot", "cantiere.io/preemptible": "true"}
