@@ -137,7 +137,8 @@ def _carry_out(workspace: Workspace, decision: Decision, lost: Sequence[str], op
         print(json.dumps(asdict(decision), default=dict))
     elif not options.json:
         for change in decision.changes:
-            print(f"{change.pool}: {change.count} machines, {change.reason}", flush=True)
+            who = f"; {', '.join(change.removal)} to leave" if change.removal else ""
+            print(f"{change.pool}: {change.count} machines, {change.reason}{who}", flush=True)
         for pod, why in decision.stuck.items():
             print(f"{pod} finds no place: {why}", flush=True)
         for name in lost:
@@ -146,7 +147,8 @@ def _carry_out(workspace: Workspace, decision: Decision, lost: Sequence[str], op
             print("no pool has to grow or shrink", flush=True)
     if not decision.changes and not lost:
         return 0
-    return _up(workspace, {change.pool: change.count for change in decision.changes}, options.json)
+    removal = tuple(name for change in decision.changes for name in change.removal)
+    return _up(replace(workspace, removal=removal), {change.pool: change.count for change in decision.changes}, options.json)
 
 
 def _up(workspace: Workspace, numbers: Mapping[str, int], as_json: bool) -> int:

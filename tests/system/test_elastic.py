@@ -20,7 +20,7 @@ from support.tree import REPOSITORY
 
 pytestmark = pytest.mark.full
 NETWORK = "10.139.0.0/24"
-JOB_SECONDS = 20
+JOB_SECONDS, IDLE_SECONDS = 20, 10
 LEAST_APART = 10
 """Seconds by which the pods of jobs go before the others, measured in whole seconds on machines that have much to do."""
 
@@ -46,7 +46,7 @@ class Elastic:
         template = yaml.safe_load((REPOSITORY / "tosca" / "templates" / "cluster.yaml").read_text())
         template["imports"] = [str(REPOSITORY / "tosca" / "types" / "common.yaml")]
         nodes = template["topology_template"]["node_templates"]
-        nodes["worker"]["properties"]["max_count"] = 2
+        nodes["worker"]["properties"] |= {"max_count": 2, "idle_time": f"{IDLE_SECONDS} s"}
         given = {"count": preemptible, "preemptible": True, "removal_list": list(removal)}
         nodes["preemptible"] = {"type": "cantiere.nodes.MachinePool", "properties": given}
         (self.folder / "template.yaml").write_text(yaml.safe_dump(template))
@@ -124,6 +124,17 @@ def test_removal_list_takes_that_machine_and_no_other(elastic: Elastic) -> None:
     assert [step["step"] for step in result["steps"]] == ["departure/preemptible-1", "machine/preemptible-1"]
     assert set(elastic.nodes()) == {"control-1", "worker-2", "preemptible-2"}
     assert elastic.run("up")["steps"] == []
+
+
+def test_the_loop_takes_the_machine_that_idles_whatever_its_number(elastic: Elastic) -> None:
+    """The cluster's own pods have gone to worker-2; worker-1 comes again, has nothing to do, and leaves."""
+    elastic.kubectl("delete", "deployment", "job", "other")
+    assert "worker-1" in elastic.run("scale", "worker=2")["machines"]
+    assert elastic.run("scale", "--auto")["changes"] == [], "it has to idle for a while"
+    time.sleep(IDLE_SECONDS)
+    result = elastic.run("scale", "--auto")
+    assert [step["step"] for step in result["steps"]] == ["departure/worker-1", "machine/worker-1"]
+    assert "worker-2" in elastic.nodes()
 
 
 def deployment(elastic: Elastic, name: str, labels: dict[str, str], seconds: int) -> str:

@@ -110,7 +110,7 @@ def pools(
                 room=_room(mine, own, node),
                 labels={POOL_LABEL: node.name, **labels_of(node)},
                 taints=taints_of(node),
-                idle=tuple(now - idle[item["metadata"]["name"]] if item["metadata"]["name"] in idle else 0.0 for item in mine),
+                idle={name: now - idle[name] for item in mine if (name := item["metadata"]["name"]) in idle},
                 idle_time=properties["idle_time"],
             )
         )

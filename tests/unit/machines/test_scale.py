@@ -120,6 +120,16 @@ def test_what_is_lost_is_made_again_though_no_pool_grows(monkeypatch: pytest.Mon
     assert capsys.readouterr().out == "worker-2: lost, made again\n"
 
 
+def test_idle_machines_leave_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[Workspace] = []
+    opened(monkeypatch)
+    monkeypatch.setattr(scale_verbs, "decide", lambda cluster: Decision((Change("worker", 1, "1 of 2 machines idle", ("worker-1",)),)))
+    monkeypatch.setattr(raising, "up", lambda given, as_json: asked.append(given) or 0)
+    scale_verbs.scale(argparse.Namespace(**{**vars(OPTIONS), "every": 0.0}))
+    assert [(given.removal, dict(given.scale)) for given in asked] == [(("worker-1",), {"worker": 1})]
+    assert capsys.readouterr().out == "worker: 1 machines, 1 of 2 machines idle; worker-1 to leave\n"
+
+
 def named(*removal: str, pools: tuple[str, ...] = ()) -> argparse.Namespace:
     return argparse.Namespace(site="lab", auto=False, every=0.0, json=False, pools=list(pools), remove=list(removal))
 
