@@ -118,14 +118,13 @@ class Fleet:
         TemplateError
             More are to leave than a pool shrinks by.
         """
-        request = roster.Asked(self.scale, self.removal)
-        if problems := roster.problems(self.facility.of_type(wanted.POOL), self._there, request):
+        if problems := roster.problems(self.facility.of_type(wanted.POOL), self._there, self._request):
             raise TemplateError(problems)
-        return wanted.machines(self.facility, self._there, request)
+        return wanted.machines(self.facility, self._there, self._request)
 
     def absent(self) -> list[Problem]:
         """Machines that are named to leave and are not there."""
-        return roster.absent(self.facility.of_type(wanted.POOL), self._there)
+        return roster.absent(self.facility.of_type(wanted.POOL), self._there, self._request)
 
     def lost(self) -> tuple[str, ...]:
         """Machines that a run would bring back: preemptible ones that do not run, and those of which only a part was made."""
@@ -138,6 +137,10 @@ class Fleet:
         state = StateStore(self.site.state_dir).load()
         before = f"{Kind.MACHINE}/"
         return frozenset(key.removeprefix(before) for key in (state.objects if state else ()) if key.startswith(before))
+
+    @property
+    def _request(self) -> roster.Asked:
+        return roster.Asked(self.scale, self.removal)
 
     @cached_property
     def _there(self) -> roster.There:

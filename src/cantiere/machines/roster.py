@@ -64,28 +64,26 @@ def numbers(pool: Node, there: There, asked: Asked) -> tuple[int, ...]:
     return tuple(sorted([*kept, *(next(free) for _ in range(count - len(kept)))]))
 
 
-def absent(pools: Iterable[Node], there: There) -> list[Problem]:
-    """Machines on a ``removal_list`` that are not there: each is told, for it may be a slip.
+def absent(pools: Iterable[Node], there: There, asked: Asked) -> list[Problem]:
+    """Machines that are named to leave and are not there: each is told, for it may be a slip.
 
     Parameters
     ----------
     pools:
         The pools of the facility.
-    there:
-        What exists.
+    there, asked:
+        See :class:`There` and :class:`Asked`.
     """
-    return [
-        Problem(
-            "pool.absent",
-            f"{name!r} on the removal_list of {pool.name} is none of its machines, or has left already",
-            "take it off the list, or leave it there so that its name is not given again",
-            pool.where,
-            _place(pool),
-        )
-        for pool in pools
-        for name in pool.properties.get("removal_list") or ()
-        if _number(pool, name) not in _of(pool, there.seen | there.known)
-    ]
+    remedy = "leave the name out; on a removal_list it may stay, and is not given again then"
+    found = []
+    for pool in pools:
+        here = _of(pool, there.seen | there.known)
+        for name in sorted(_listed(pool, asked)):
+            mine = name in (pool.properties.get("removal_list") or ()) or name.rpartition("-")[0] == pool.name
+            if mine and _number(pool, name) not in here:
+                message = f"{name!r} is to leave {pool.name} and is none of its machines, or has left already"
+                found.append(Problem("pool.absent", message, remedy, pool.where, _place(pool)))
+    return found
 
 
 def problems(pools: Iterable[Node], there: There, asked: Asked) -> list[Problem]:

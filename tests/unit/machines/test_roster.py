@@ -78,9 +78,9 @@ def test_a_list_that_is_longer_than_what_goes_is_an_error_with_its_place() -> No
 
 
 def test_who_is_named_and_not_there_is_told() -> None:
-    told = absent([pool(2, 0, "worker-1", "node-of-theirs")], there(1, 2, 3))
-    assert [(item.code, item.where) for item in told] == [("pool.absent", WHERE)]
-    assert "'node-of-theirs' on the removal_list of worker" in told[0].message
+    told = absent([pool(2, 0, "worker-1", "node-of-theirs"), pool(1, name="control")], there(1, 2, 3), asked(-1, "worker-2", "worker-9"))
+    assert [(item.code, item.where) for item in told] == [("pool.absent", WHERE)] * 2
+    assert [item.message.split(" and ")[0] for item in told] == ["'node-of-theirs' is to leave worker", "'worker-9' is to leave worker"]
 
 
 SETS = st.sets(st.integers(1, 12), max_size=8)
