@@ -48,6 +48,11 @@ options:
     description: Pool to how many machines it gets now, for pools that may grow.
     type: dict
     default: {}
+  removal:
+    description: Machines that leave first, where pools shrink.
+    type: list
+    elements: str
+    default: []
   events:
     description: File to which the run's events are appended.
     type: path
@@ -95,6 +100,7 @@ def main() -> None:
             "images": {"type": "bool", "default": False},
             "replace": {"type": "list", "elements": "str", "default": []},
             "scale": {"type": "dict", "default": {}},
+            "removal": {"type": "list", "elements": "str", "default": []},
             "events": {"type": "path"},
         },
         supports_check_mode=True,

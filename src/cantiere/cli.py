@@ -102,9 +102,11 @@ def parser() -> Parser:
     scale = verb(
         "scale",
         "Give pools of machines more or fewer of them, within the limits of the template.",
-        "  cantiere scale --site nspawn worker=3\n  cantiere scale --site nspawn --auto\n  cantiere scale --site nspawn --auto --every 60",
+        "  cantiere scale --site nspawn worker=3\n  cantiere scale --site nspawn --remove worker-1\n"
+        "  cantiere scale --site nspawn --auto\n  cantiere scale --site nspawn --auto --every 60",
     )
     scale.add_argument("pools", nargs="*", metavar="POOL=NUMBER", help="how many machines a pool gets")
+    scale.add_argument("--remove", action="append", default=[], metavar="MACHINE", help="this one leaves, the others keep their names")
     scale.add_argument("--auto", action="store_true", help="decide by the pods that wait for a place and the machines that idle")
     scale.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="with --auto: again and again, with this pause")
     verb("status", "Show what is up, and what has drifted.", "  cantiere status\n  cantiere status --json")

@@ -36,6 +36,7 @@ class Request:
     images: bool = False
     replace: tuple[str, ...] = ()
     scale: Mapping[str, int] = field(default_factory=dict)
+    removal: tuple[str, ...] = ()
     events: Path | None = None
     check: bool = False
 
@@ -90,7 +91,8 @@ def run_stage(request: Request, stage: str) -> Done:
     """
     if stage in ("leave", "remove"):
         return _remove(request, stage)
-    workspace = open_site(request.site, request.template, request.inputs, request.inputs_file, request.replace, request.scale)
+    given = request.template, request.inputs, request.inputs_file
+    workspace = open_site(request.site, *given, request.replace, request.scale, request.removal)
     if stage == Stage.RELEASES:
         return _releases(workspace, request)
     if request.check and not workspace.fleet:

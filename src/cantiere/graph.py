@@ -176,7 +176,8 @@ def topology_svg(facility: Facility) -> str:
         if not (framed and requirement == "host")
         for target in targets
     ]
-    machines = ", ".join(f"{facility.node(name).properties['count']} × {name}" for name in pools)
+    counts = {name: facility.node(name).properties["count"] for name in pools}
+    machines = ", ".join(f"{count} × {name}" for name, count in counts.items() if count)
     frame = f"{platform} · {facility.node(platform).type}" + (f" on {machines}" if machines else "") if framed else ""
     return svg(facility.name, nodes, edges, frame)
 

@@ -93,4 +93,5 @@ def asked_for(source: Path) -> Workspace:
     """The workspace of the run that asks, or that of the site as its file says."""
     request = json.loads(os.environ.get(REQUEST_VARIABLE, "{}"))
     paths = {key: Path(request[key]) if request.get(key) else None for key in ("template", "inputs_file")}
-    return open_site(str(source), paths["template"], request.get("inputs") or {}, paths["inputs_file"], scale=request.get("scale"))
+    given = request.get("inputs") or {}, paths["inputs_file"]
+    return open_site(str(source), paths["template"], *given, scale=request.get("scale"), removal=request.get("removal") or ())

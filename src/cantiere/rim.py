@@ -75,6 +75,7 @@ def answer_to(verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             images=bool(parameters.get("images")),
             replace=tuple(parameters.get("replace") or ()),
             scale=parameters.get("scale") or {},
+            removal=tuple(parameters.get("removal") or ()),
             events=paths["events"],
             check=bool(parameters.get("check")),
         )

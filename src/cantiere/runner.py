@@ -201,9 +201,10 @@ def variables(workspace: Workspace) -> dict[str, Any]:
         "inputs_file": str(site.inputs_file) if site.inputs_file else "",
         "replace": list(workspace.replace),
         "scale": dict(workspace.scale),
+        "removal": list(workspace.removal),
     }
     prefixes = (["machines"] if workspace.fleet else []) + (["releases"] if workspace.cluster else ["compose"])
-    of_machines = ("replace", "scale")
+    of_machines = ("replace", "scale", "removal")
     return {
         f"{prefix}_{key}": value for prefix in prefixes for key, value in given.items() if prefix == "machines" or key not in of_machines
     }

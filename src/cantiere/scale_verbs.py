@@ -4,48 +4,84 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from cantiere.errors import CantiereError, Problem
 
 if TYPE_CHECKING:
     from cantiere.cluster.platform import Cluster
+    from cantiere.machines.fleet import Fleet
     from cantiere.machines.growth import Decision
     from cantiere.workspace import Workspace
 
 IDLE = "idle.json"
 """File of a site's state folder: node to the time since which it was seen without work."""
+LONGEST_PAUSE = 900.0
+"""Seconds between two tries of what is refused again and again."""
 
 
 def scale(options: argparse.Namespace) -> int:
     """Give pools the numbers that are asked for, or decide by the pods that wait; once, or again and again."""
     if not options.auto:
-        workspace, _ = _opened(options.site)
-        return _up(workspace, _asked(workspace, options.pools), options.json)
+        workspace, _, _ = _opened(options.site)
+        numbers = _asked(workspace, options.pools, options.remove)
+        return _up(replace(workspace, removal=tuple(options.remove)), numbers, options.json)
+    refused = 0
     while True:
-        workspace, cluster = _opened(options.site)  # anew each time: another template may have been applied meanwhile
-        code = _carry_out(workspace, decide(cluster), options)
+        workspace, fleet, cluster = _opened(options.site)  # anew each time: another template may have been applied meanwhile
+        try:
+            code, refused = _carry_out(workspace, decide(cluster), fleet.lost(), options), 0
+        except CantiereError as error:
+            if not options.every:
+                raise
+            refused += 1
+            _tell(error, pause(options.every, refused), options.json)
         if not options.every:
             return code
-        time.sleep(options.every)
+        time.sleep(pause(options.every, refused))
 
 
-def _opened(site: str) -> tuple[Workspace, Cluster]:
-    """What was applied last on a site of machines, and its cluster."""
+def pause(usual: float, refused: int) -> float:
+    """Seconds until the next round: twice as long after each refusal, up to a quarter of an hour.
+
+    Parameters
+    ----------
+    usual:
+        After a round that went well.
+    refused:
+        Rounds in a row that did not.
+    """
+    return float(min(usual * 2.0 ** min(refused, 16), max(LONGEST_PAUSE, usual)))
+
+
+def _tell(error: CantiereError, seconds: float, as_json: bool) -> None:
+    """What stood in the way of a round, and when it is tried again."""
+    if as_json:
+        print(json.dumps({"errors": [problem.as_dict() for problem in error.problems], "again_in": seconds}), flush=True)
+        return
+    for problem in error.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    print(f"tried again in {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def _opened(site: str) -> tuple[Workspace, Fleet, Cluster]:
+    """What was applied last on a site of machines, with these and their cluster."""
     from cantiere.workspace import open_applied
 
     workspace, _ = open_applied(site)
     if workspace.fleet is None or workspace.cluster is None:
         name = workspace.site.name
         raise CantiereError(Problem("scale.machines", f"site {name!r} makes no machines", "name a site with machines", path=name))
-    return workspace, workspace.cluster
+    return workspace, workspace.fleet, workspace.cluster
 
 
-def _asked(workspace: Workspace, given: list[str]) -> dict[str, int]:
-    from cantiere.machines.wanted import POOL, grows
+def _asked(workspace: Workspace, given: Sequence[str], removal: Sequence[str]) -> dict[str, int]:
+    from cantiere.machines.roster import grows
+    from cantiere.machines.wanted import POOL
 
     pools = {pool.name: pool for pool in workspace.facility.of_type(POOL)}
     asked: dict[str, int] = {}
@@ -65,8 +101,16 @@ def _asked(workspace: Workspace, given: list[str]) -> dict[str, int]:
             )
         else:
             asked[name] = int(number)
-    if not asked and not problems:
-        problems.append(Problem("scale.nothing", "no pool is named", "write POOL=NUMBER, or --auto", path="scale"))
+    for name in removal:
+        pool = pools.get(name.rpartition("-")[0])
+        if pool is None:
+            problems.append(Problem("scale.machine", f"{name!r} is in no pool", f"pools are: {', '.join(pools)}", path=name))
+        elif not grows(pool):
+            message = f"{pool.name} has as many machines as the template says, so {name} cannot just leave"
+            remedy = f"put {name} on the removal_list of the pool and lower its count in the template, then `up`"
+            problems.append(Problem("scale.fixed", message, remedy, pool.where, name))
+    if not asked and not removal and not problems:
+        problems.append(Problem("scale.nothing", "no pool is named", "write POOL=NUMBER, --remove MACHINE, or --auto", path="scale"))
     if problems:
         raise CantiereError(problems)
     return asked
@@ -88,24 +132,26 @@ def decide(cluster: Cluster) -> Decision:
     return growth.decide(pools, load.waiting(pods, now))
 
 
-def _carry_out(workspace: Workspace, decision: Decision, options: argparse.Namespace) -> int:
-    if options.json and not decision.changes:
+def _carry_out(workspace: Workspace, decision: Decision, lost: Sequence[str], options: argparse.Namespace) -> int:
+    if options.json and not decision.changes and not lost:
         print(json.dumps(asdict(decision), default=dict))
     elif not options.json:
         for change in decision.changes:
-            print(f"{change.pool}: {change.count} machines, {change.reason}", flush=True)
+            who = f"; {', '.join(change.removal)} to leave" if change.removal else ""
+            print(f"{change.pool}: {change.count} machines, {change.reason}{who}", flush=True)
         for pod, why in decision.stuck.items():
             print(f"{pod} finds no place: {why}", flush=True)
-        if not decision.changes and not decision.stuck:
+        for name in lost:
+            print(f"{name}: lost, made again", flush=True)
+        if not decision.changes and not decision.stuck and not lost:
             print("no pool has to grow or shrink", flush=True)
-    if not decision.changes:
+    if not decision.changes and not lost:
         return 0
-    return _up(workspace, {change.pool: change.count for change in decision.changes}, options.json)
+    removal = tuple(name for change in decision.changes for name in change.removal)
+    return _up(replace(workspace, removal=removal), {change.pool: change.count for change in decision.changes}, options.json)
 
 
 def _up(workspace: Workspace, numbers: Mapping[str, int], as_json: bool) -> int:
-    from dataclasses import replace
-
     from cantiere import raising
 
     return raising.up(replace(workspace, scale=numbers), as_json)

@@ -50,6 +50,8 @@ class Workspace:
         Machines that are to be made anew.
     scale:
         Pool to how many machines it gets now.
+    removal:
+        Machines that leave first, where pools shrink.
     late:
         Outputs that only the running facility can answer, with what they ask for.
     """
@@ -62,6 +64,7 @@ class Workspace:
     notices: tuple[Problem, ...] = ()
     replace: tuple[str, ...] = ()
     scale: Mapping[str, int] = field(default_factory=dict)
+    removal: tuple[str, ...] = ()
     late: Mapping[str, Late] = field(default_factory=dict)
 
     @cached_property
@@ -71,7 +74,7 @@ class Workspace:
             return None
         from cantiere.machines.fleet import Fleet
 
-        return Fleet(self.site, self.facility, frozenset(self.replace), self.scale)
+        return Fleet(self.site, self.facility, frozenset(self.replace), self.scale, frozenset(self.removal))
 
     @cached_property
     def cluster(self) -> Cluster | None:
@@ -143,6 +146,7 @@ def open_site(
     inputs_file: Path | None,
     replace: Sequence[str] = (),
     scale: Mapping[str, int] | None = None,
+    removal: Sequence[str] = (),
     workflow: str = "",
 ) -> Workspace:
     """The workspace that a command line asks for.
@@ -157,6 +161,8 @@ def open_site(
         Machines that are to be made anew.
     scale:
         Pool to how many machines it gets now, for pools that may grow.
+    removal:
+        Machines that leave first, where pools shrink.
     workflow:
         The workflow that is to be run, whose inputs may be among those given.
 
@@ -180,7 +186,7 @@ def open_site(
     told = loaded.warnings, (*loaded.notices, *catalogue.by_workflow(loaded.facility))
     flow = loaded.facility.workflows.get(workflow)
     given = {name: value for name, value in inputs.items() if flow is None or name not in flow.inputs}
-    workspace = Workspace(site, loaded.facility, given, engine, *told, tuple(replace), scale or {}, loaded.late)
+    workspace = Workspace(site, loaded.facility, given, engine, *told, tuple(replace), scale or {}, tuple(removal), loaded.late)
     if workspace.fleet:
         problems = [*problems, *workspace.fleet.check()]
     if problems:

@@ -13,7 +13,8 @@ from support.tree import REPOSITORY, name
 SOURCE = REPOSITORY / "src" / "cantiere"
 
 MACHINES = tuple(
-    f"machines/{name}" for name in ("model", "wanted", "roles", "plan", "matching", "preflight", "hostkey", "registry", "growth")
+    f"machines/{name}"
+    for name in ("model", "roster", "wanted", "roles", "seen", "plan", "matching", "preflight", "hostkey", "registry", "growth")
 )
 PURE = (
     "machines/changing",

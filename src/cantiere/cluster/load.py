@@ -10,6 +10,7 @@ from cantiere.cluster.client import Api, Object
 from cantiere.cluster.facts import quantity
 from cantiere.machines.growth import Pod, Pool
 from cantiere.machines.model import POOL_LABEL
+from cantiere.machines.wanted import labels_of, taints_of
 from cantiere.model import Node
 
 MACHINE_OWN = ("Node", "DaemonSet")
@@ -107,9 +108,9 @@ def pools(
                 least=properties["count"],
                 most=properties["max_count"],
                 room=_room(mine, own, node),
-                labels={POOL_LABEL: node.name, **(properties.get("labels") or {})},
-                taints=tuple(properties.get("taints") or ()),
-                idle=tuple(now - idle[item["metadata"]["name"]] if item["metadata"]["name"] in idle else 0.0 for item in mine),
+                labels={POOL_LABEL: node.name, **labels_of(node)},
+                taints=taints_of(node),
+                idle={name: now - idle[name] for item in mine if (name := item["metadata"]["name"]) in idle},
                 idle_time=properties["idle_time"],
             )
         )

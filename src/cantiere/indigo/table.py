@@ -17,6 +17,7 @@ MACHINE = Mapped(
             f"{N}MachinePool",
             (
                 Carry("scalable.count", "count"),
+                Carry("scalable.removal_list", "removal_list"),
                 Carry("host.num_cpus", "num_cpus"),
                 Carry("host.mem_size", "mem_size", convert.size),
                 Carry("host.disk_size", "disk_size", convert.size),
@@ -36,7 +37,6 @@ MACHINE = Mapped(
         "endpoint.dns_name": "machines have the name of their pool and a number",
         "endpoint.additional_dns_names": "names are those of the platform's domain",
         "endpoint.tls": "cert-manager makes the certificates",
-        "scalable.removal_list": "`cantiere scale` takes machines away, idle ones first",
     },
     taken=frozenset({"fail2ban_enabled", "fail2ban_bantime", "fail2ban_maxretry", "fail2ban_jail_config"}),
 )

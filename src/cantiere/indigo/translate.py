@@ -228,7 +228,9 @@ class _Translator:
 
     def _root(self) -> Map:
         mark = next((node.mark for node in self.nodes), Point("template"))
-        templates = {node.name: self._written(node) for node in self.ours.values()}
+        templates = Map(mark)
+        for node in self.ours.values():
+            _put(templates, node.name, self._written(node), node.mark)
         files = dict.fromkeys(["common.yaml", *(self.homes[node.type] for node in self.ours.values())])
         return _map(
             {

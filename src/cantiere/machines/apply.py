@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cantiere import supply
-from cantiere.machines import nodes
+from cantiere.machines import jobs, nodes
 from cantiere.machines.fleet import ARCHITECTURE, Fleet
 from cantiere.machines.model import Change, Machine
 from cantiere.machines.plan import FleetSeen
@@ -104,6 +104,11 @@ class Apply:
         self.fleet.provider.delete(name)
 
     def _depart(self, name: str) -> None:
+        found = self.seen.converged.get(name)
+        if found and found.runs_jobs:
+            jobs.retire(self.fleet.ssh, name, self.log)
+        if name not in self.seen.cluster.nodes:
+            return
         node, machine = self.seen.cluster.nodes.get(name), self.seen.machines.get(name)
         powered = not self.fleet.provider.makes_machines or (machine is not None and machine.state == "running")
         nodes.depart(self.fleet.ssh, self._controls(), name, powered and node is not None and node.ready, self.log)

@@ -11,16 +11,19 @@ from typing import Any
 
 from cantiere import supply
 from cantiere.errors import Problem, TemplateError
-from cantiere.machines import nodes, registry, roles, wanted
+from cantiere.machines import nodes, registry, roles, roster, wanted
 from cantiere.machines.model import Machine, MachineSeen
-from cantiere.machines.plan import Converged, FleetSeen, FleetWanted, leader_of
+from cantiere.machines.plan import FleetSeen, FleetWanted, leader_of
 from cantiere.machines.probe import Probed, probe
+from cantiere.machines.seen import Converged
 from cantiere.machines.ssh import Ssh
 from cantiere.model import Facility
+from cantiere.plan.definition import Kind
 from cantiere.providers.base import Provider
 from cantiere.providers.choose import provider_of
 from cantiere.services import htcondor
 from cantiere.site import REPOSITORY, Site
+from cantiere.state import StateStore
 from cantiere.supply import charts
 from cantiere.supply.push import Registry
 from cantiere.values import ingress
@@ -53,12 +56,15 @@ class Fleet:
         Machines that are to be made anew.
     scale:
         Pool to how many machines it gets now, for pools that may grow.
+    removal:
+        Machines that leave first, where pools shrink.
     """
 
     site: Site
     facility: Facility
     replace: frozenset[str] = field(default_factory=frozenset)
     scale: Mapping[str, int] = field(default_factory=dict)
+    removal: frozenset[str] = field(default_factory=frozenset)
 
     @cached_property
     def provider(self) -> Provider:
@@ -90,22 +96,60 @@ class Fleet:
         Raises
         ------
         TemplateError
-            A machine cannot be placed.
+            A machine cannot be placed, or more are to leave than a pool shrinks by.
         """
         placed, problems = self.provider.place(self.asked())
         if problems:
             raise TemplateError(problems)
         return placed
 
+    def leaving(self) -> tuple[Machine, ...]:
+        """Machines that were there and are no longer asked for, with their addresses: until they go they can be logged in to."""
+        asked = self.asked()
+        names = (self._there.seen | self._there.known) - {machine.name for machine in asked}
+        if not names:
+            return ()
+        placed, _ = self.provider.place([*asked, *(Machine(name, "", (), "") for name in sorted(names))])
+        return tuple(machine for machine in placed if machine.name in names)
+
     def asked(self) -> tuple[Machine, ...]:
-        """All machines that are asked for, without addresses."""
-        return wanted.machines(self.facility, self._found, self.scale)
+        """All machines that are asked for, without addresses.
+
+        Raises
+        ------
+        TemplateError
+            More are to leave than a pool shrinks by.
+        """
+        if problems := roster.problems(self.facility.of_type(wanted.POOL), self._there, self._request):
+            raise TemplateError(problems)
+        return wanted.machines(self.facility, self._there, self._request)
+
+    def absent(self) -> list[Problem]:
+        """Machines that are named to leave and are not there."""
+        return roster.absent(self.facility.of_type(wanted.POOL), self._there, self._request)
+
+    def lost(self) -> tuple[str, ...]:
+        """Machines that a run would bring back: preemptible ones that do not run, and those of which only a part was made."""
+        seen = self.provider.observe()
+        states = [(machine, seen[machine.name].state if machine.name in seen else "absent") for machine in self.asked()]
+        return tuple(machine.name for machine, state in states if state == "broken" or (machine.preemptible and state != "running"))
+
+    def remembered(self) -> frozenset[str]:
+        """Machines that were made and not removed, as the state has them."""
+        state = StateStore(self.site.state_dir).load()
+        before = f"{Kind.MACHINE}/"
+        return frozenset(key.removeprefix(before) for key in (state.objects if state else ()) if key.startswith(before))
+
+    @property
+    def _request(self) -> roster.Asked:
+        return roster.Asked(self.scale, self.removal)
 
     @cached_property
-    def _found(self) -> tuple[str, ...]:
-        """Machines that were there at the first look; where no pool grows, nobody has to look."""
-        growing = any(wanted.grows(pool) for pool in self.facility.of_type(wanted.POOL))
-        return tuple(self.provider.observe()) if growing else ()
+    def _there(self) -> roster.There:
+        """Machines that were there at the first look; where no pool grows and nobody is named to leave, the state knows enough."""
+        pools, known = self.facility.of_type(wanted.POOL), self.remembered()
+        look = any(roster.grows(pool) or pool.properties.get("removal_list") for pool in pools)
+        return roster.There(frozenset(self.provider.observe()) if look else known, known)
 
     def artifacts(self) -> tuple[str, ...]:
         """Artifacts that the machines take: what makes them a cluster, and images of its services that no registry gives."""
@@ -186,7 +230,8 @@ class Fleet:
         """
         seen = self.provider.observe()
         placed = self.machines()
-        up = [machine for machine in placed if self._up(machine, seen)] if self.ssh.config.is_file() else []
+        everyone = (*placed, *self.leaving())
+        up = [machine for machine in everyone if self._up(machine, seen)] if self.ssh.config.is_file() else []
         converged = {name: _converged(found) for name, found in probe(self.ssh, up).items()}
         controls = [machine for machine in up if machine.controls and converged[machine.name].reachable]
         cluster = nodes.await_api(self.ssh, controls, patience)
@@ -195,7 +240,8 @@ class Fleet:
         prepared = self.provider.prepared()
         adjustments = () if prepared else self.provider.adjustments()
         whole = prepared or self.provider.whole()
-        return should, FleetSeen(missing, prepared, whole, adjustments, seen, self.provider.changes(placed, seen), converged, cluster)
+        changes, remembered = self.provider.changes(placed, seen), self.remembered()
+        return should, FleetSeen(missing, prepared, whole, adjustments, seen, changes, converged, cluster, remembered)
 
     def _sources(self, machine: Machine, mine: Sequence[str]) -> dict[str, str]:
         """Role to the digest of its folder and of the site's variables that it may read."""

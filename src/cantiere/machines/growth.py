@@ -53,7 +53,7 @@ class Pool:
     labels, taints:
         Of its nodes.
     idle:
-        Seconds since its last machines (those with the highest numbers) have had no pod of their own: the highest first.
+        Machine to the seconds since which it has had no pod of its own: those with the highest numbers first.
     idle_time:
         Seconds after which an idle machine goes.
     """
@@ -65,17 +65,18 @@ class Pool:
     room: Mapping[str, float]
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
-    idle: tuple[float, ...] = ()
+    idle: Mapping[str, float] = field(default_factory=dict)
     idle_time: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Another number of machines for a pool, and why."""
+    """Another number of machines for a pool, and why; where it is smaller, the machines that leave."""
 
     pool: str
     count: int
     reason: str
+    removal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +130,15 @@ def decide(pools: Sequence[Pool], pods: Sequence[Pod]) -> Decision:
             reason = f"{len(served[pool.name])} pods wait for a place: {names}"
             changes.append(Change(pool.name, pool.count + len(new[pool.name]), reason))
         elif not pods and (gone := _idle(pool)):
-            changes.append(
-                Change(pool.name, pool.count - gone, f"{gone} of {pool.count} machines idle for {pool.idle_time:.0f} s or longer")
-            )
+            reason = f"{len(gone)} of {pool.count} machines idle for {pool.idle_time:.0f} s or longer"
+            changes.append(Change(pool.name, pool.count - len(gone), reason, gone))
     return Decision(tuple(changes), stuck)
 
 
-def _idle(pool: Pool) -> int:
-    """How many of the last machines may go."""
-    count = 0
-    for seconds in pool.idle[: max(pool.count - pool.least, 0)]:
-        if seconds < pool.idle_time:
-            break
-        count += 1
-    return count
+def _idle(pool: Pool) -> tuple[str, ...]:
+    """The machines that may go."""
+    idle = [name for name, seconds in pool.idle.items() if seconds >= pool.idle_time]
+    return tuple(idle[: max(pool.count - pool.least, 0)])
 
 
 def _misfit(pod: Pod, pool: Pool) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 
 CONTROL_PLANE = "control-plane"
 POOL_LABEL = "cantiere.io/pool"
+PREEMPTIBLE = "cantiere.io/preemptible"
+"""Key of the label and of the taint of nodes whose machines may vanish at any time."""
+PREEMPTIBLE_TAINT = f"{PREEMPTIBLE}=true:NoSchedule"
 WORKER = "worker"
 MONTH_HOURS = 730
 """Hours of a month, for prices."""
@@ -39,6 +42,8 @@ class Machine:
         Address by which it is reached from outside of its network, or ``""`` where that is its address.
     jump:
         The machine through which SSH goes to it, or ``""``.
+    preemptible:
+        Whether it may vanish at any time.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Machine:
     host_key: str = ""
     door: str = ""
     jump: str = ""
+    preemptible: bool = False
 
     @property
     def controls(self) -> bool:

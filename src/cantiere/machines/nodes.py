@@ -9,8 +9,9 @@ from typing import Any
 
 from cantiere.errors import CantiereError, Problem
 from cantiere.kubernetes.nodes import DRAINED
+from cantiere.machines import jobs
 from cantiere.machines.model import Machine
-from cantiere.machines.plan import ClusterSeen, NodeSeen
+from cantiere.machines.seen import ClusterSeen, NodeSeen
 from cantiere.machines.ssh import Ssh
 
 ADMIN = "/etc/kubernetes/admin.conf"
@@ -68,7 +69,7 @@ def await_api(ssh: Ssh, controls: Sequence[Machine], patience: float) -> Cluster
 
 
 def depart(ssh: Ssh, controls: Iterable[Machine], name: str, reachable: bool, log: Callable[[str], None]) -> None:
-    """Take a node out of the cluster: no new pods, pods evicted as their disruption budgets allow, node and etcd member removed.
+    """Take a node out of the cluster: jobs may end, pods are evicted as their disruption budgets allow, node and etcd member removed.
 
     Parameters
     ----------
@@ -153,17 +154,31 @@ def take_back(ssh: Ssh, controls: Sequence[Machine], machine: Machine, log: Call
     ssh.must(helper, f"{ASK} uncordon {name} && {ASK} annotate node {name} {DRAINED}-")
 
 
+def _execute_points(ssh: Ssh, helper: str, name: str) -> list[int]:
+    """Of each execute point of HTCondor on a node the seconds that its jobs have to end; it stops taking jobs when its pod is to end."""
+    ask = f"{ASK} get pods -A -l {jobs.PODS} --field-selector spec.nodeName={name} -o json"
+    return [int(item["spec"].get("terminationGracePeriodSeconds", 0)) for item in json.loads(ssh.must(helper, ask, timeout=40))["items"]]
+
+
 def _drain(ssh: Ssh, helper: str, name: str, log: Callable[[str], None]) -> None:
-    """No new pods, and those that are there are evicted as their disruption budgets allow."""
-    drain = f"{KUBECTL} drain {name} --ignore-daemonsets --delete-emptydir-data"
-    done = ssh.run(helper, f"{drain} --timeout={DRAIN_SECONDS}s", timeout=DRAIN_SECONDS + 30)
+    """No new pods; jobs of HTCondor may end first, then the other pods are evicted as their disruption budgets allow."""
+    if grace := _execute_points(ssh, helper, name):
+        log(f"{name}: its execute points take no more jobs; those that run have up to {max(grace)} s to end")
+        _evict(ssh, helper, name, max(grace) + DRAIN_SECONDS, log, f" --pod-selector={jobs.PODS}")
+    _evict(ssh, helper, name, DRAIN_SECONDS, log)
+
+
+def _evict(ssh: Ssh, helper: str, name: str, seconds: int, log: Callable[[str], None], some: str = "") -> None:
+    """Cordon a node and evict its pods, all or some of them, and wait until they are gone."""
+    drain = f"{KUBECTL} drain {name} --ignore-daemonsets --delete-emptydir-data{some} --timeout={seconds}s"
+    done = ssh.run(helper, drain, timeout=seconds + 30)
     for line in done.stdout.splitlines():
         log(f"{name}: {line}")
     if done.returncode and "not found" not in done.stderr:
         raise CantiereError(
             Problem(
                 "node.drain",
-                f"{name} could not be drained within {DRAIN_SECONDS} s: {done.stderr.strip()[-600:]}",
+                f"{name} could not be drained within {seconds} s: {done.stderr.strip()[-600:]}",
                 "see which PodDisruptionBudget forbids it (`kubectl get pdb -A`), give it room, and run the same command again",
                 path=name,
             )

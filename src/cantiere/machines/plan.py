@@ -8,81 +8,12 @@ from dataclasses import dataclass, field, replace
 from cantiere.errors import Problem
 from cantiere.machines import changing
 from cantiere.machines.model import Change, Machine, MachineSeen
+from cantiere.machines.seen import ClusterSeen, Converged, NodeSeen
 from cantiere.machines.wanted import in_cluster
 from cantiere.plan.definition import Action, Kind, Plan, Step, waiting_order
 
 CLUSTER_ROLE = "kube_network"
 """The role that is converged on one control-plane machine for the whole cluster."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSeen:
-    """What the cluster says of one node.
-
-    Parameters
-    ----------
-    ready:
-        Whether its kubelet reports it ready.
-    version:
-        Of its kubelet, ``1.36.3``.
-    machine_id:
-        Of the machine that registered it.
-    labels, taints:
-        As they are; a taint is written ``key=value:Effect``.
-    schedulable:
-        Whether new pods may be placed on it.
-    """
-
-    ready: bool
-    version: str
-    machine_id: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: tuple[str, ...] = ()
-    schedulable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterSeen:
-    """What is seen of the cluster.
-
-    Parameters
-    ----------
-    exists:
-        Whether a machine carries it.
-    answers:
-        Whether its API answers.
-    nodes:
-        Node name to what is seen of it.
-    """
-
-    exists: bool = False
-    answers: bool = False
-    nodes: Mapping[str, NodeSeen] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Converged:
-    """What is seen on one machine.
-
-    Parameters
-    ----------
-    reachable:
-        Whether SSH answers.
-    why:
-        Where it does not: why.
-    machine_id:
-        The machine's own identity.
-    digests:
-        Role to the digest that it was converged with.
-    drift:
-        Role to what is no longer as it was converged.
-    """
-
-    reachable: bool
-    why: str = ""
-    machine_id: str = ""
-    digests: Mapping[str, str] = field(default_factory=dict)
-    drift: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +72,8 @@ class FleetSeen:
         Machine to what is seen on it; machines that are not up are left out.
     cluster:
         The cluster.
+    remembered:
+        Machines that were made and not removed; what is not among ``machines`` is lost.
     """
 
     missing: frozenset[str] = frozenset()
@@ -151,6 +84,7 @@ class FleetSeen:
     changes: Mapping[str, Change] = field(default_factory=dict)
     converged: Mapping[str, Converged] = field(default_factory=dict)
     cluster: ClusterSeen = field(default_factory=ClusterSeen)
+    remembered: frozenset[str] = frozenset()
 
 
 def build(wanted: FleetWanted, seen: FleetSeen) -> Plan:
@@ -167,7 +101,7 @@ def build(wanted: FleetWanted, seen: FleetSeen) -> Plan:
         steps += _machine(wanted, machine, seen)
     known = {machine.name for machine in wanted.machines}
     joins = tuple(step.id for step in steps if step.kind is Kind.NODE)
-    for name in sorted({*seen.machines, *seen.cluster.nodes} - known):
+    for name in sorted({*seen.machines, *seen.cluster.nodes, *seen.remembered} - known):
         steps += _gone(wanted, name, seen, joins)
     away = changing.down(steps, seen.machines, seen.changes)
     return Plan(wanted.name, waiting_order(_one_by_one(steps, away)), changing.notes(seen.changes, wanted.replace))
@@ -186,6 +120,8 @@ def _one_by_one(steps: Sequence[Step], away: Collection[str]) -> list[Step]:
 def refusals(wanted: FleetWanted, seen: FleetSeen) -> list[Problem]:
     """What must not be tried: steps that would be guesses, or that Kubernetes does not bear."""
     problems = []
+    known = {machine.name for machine in wanted.machines}
+    lasting = {machine.name for machine in wanted.machines if not machine.preemptible}
     stopped = any(machine.state != "running" for machine in seen.machines.values())
     if seen.cluster.exists and not seen.cluster.answers and not stopped:
         problems.append(
@@ -199,7 +135,7 @@ def refusals(wanted: FleetWanted, seen: FleetSeen) -> list[Problem]:
     problems += [
         Problem("machine.silent", f"{name}: {found.why}", "mend it, replace it (`up --replace`), or take it out of the template", path=name)
         for name, found in sorted(seen.converged.items())
-        if not found.reachable and name not in wanted.replace
+        if not found.reachable and name in lasting - wanted.replace
     ]
     here = _version(wanted.version)
     for name, node in sorted(seen.cluster.nodes.items()):
@@ -223,7 +159,7 @@ def refusals(wanted: FleetWanted, seen: FleetSeen) -> list[Problem]:
                 path=controls[0],
             )
         )
-    for name in sorted(wanted.replace - {machine.name for machine in wanted.machines}):
+    for name in sorted(wanted.replace - known):
         problems.append(Problem("replace.unknown", f"there is no machine {name!r} to replace", "see `./cantiere inventory`", path=name))
     return problems
 
@@ -252,11 +188,12 @@ def _machine(wanted: FleetWanted, machine: Machine, seen: FleetSeen) -> list[Ste
     first: list[Step] = []
     if wanted.makes_machines:
         if anew:
-            steps = [_leave(name, "its machine is made anew")] if node else []
+            steps = [_leave(name, "its machine is made anew")] if node or (converged and converged.runs_jobs) else []
             steps.append(Step(Kind.MACHINE, name, Action.REPLACE, "it was asked for", (*before, _departure(name))))
             return [*steps, *_fresh(wanted, machine, seen)]
         if found is None or found.state == "broken":
-            reason = "there is no such machine" if found is None else "it was left half-made"
+            lost = machine.preemptible and bool(name in seen.remembered or node)
+            reason = "lost, made again" if lost else "there is no such machine" if found is None else "it was left half-made"
             steps = [_leave(name, "its machine is gone")] if node else []
             steps.append(Step(Kind.MACHINE, name, Action.CREATE, reason, (*before, _departure(name))))
             return [*steps, *_fresh(wanted, machine, seen)]
@@ -264,7 +201,8 @@ def _machine(wanted: FleetWanted, machine: Machine, seen: FleetSeen) -> list[Ste
         if change.reasons or found.state == "changing":
             first.append(Step(Kind.MACHINE, name, Action.UPDATE, "; ".join(change.reasons) or "a change of it was cut off", before))
         elif found.state != "running":
-            first.append(Step(Kind.MACHINE, name, Action.START, f"it is {found.state}", before))
+            reason = "lost, started again" if machine.preemptible else f"it is {found.state}"
+            first.append(Step(Kind.MACHINE, name, Action.START, reason, before))
         if found.state != "running":
             return first
     if converged is None or not converged.reachable:
@@ -342,8 +280,10 @@ def _leave(name: str, reason: str) -> Step:
 
 def _gone(wanted: FleetWanted, name: str, seen: FleetSeen, joins: tuple[str, ...]) -> list[Step]:
     why = "the template no longer asks for it"
-    steps = [Step(Kind.DEPARTURE, name, Action.DELETE, why, joins)] if name in seen.cluster.nodes else []
-    if wanted.makes_machines and name in seen.machines:
+    found = seen.converged.get(name)
+    busy = name in seen.cluster.nodes or (wanted.makes_machines and found is not None and found.runs_jobs)
+    steps = [Step(Kind.DEPARTURE, name, Action.DELETE, why, joins)] if busy else []
+    if wanted.makes_machines and (name in seen.machines or name in seen.remembered):
         steps.append(Step(Kind.MACHINE, name, Action.DELETE, why, (*joins, _departure(name))))
     return steps
 

@@ -22,5 +22,5 @@ def check(fleet: Fleet) -> None:
     problems, warnings = provider.preflight(asked) if isinstance(provider, Hosts) else (provider.check(asked), [])
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if problems or (problems := connect(fleet)):
+    if problems or (problems := connect(fleet, fleet.leaving())):
         raise PreflightError(problems)

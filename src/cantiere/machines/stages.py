@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cantiere.errors import CantiereError, PreflightError, Problem
 from cantiere.machines.apply import Apply
 from cantiere.machines.fleet import Fleet
+from cantiere.machines.model import Machine
 from cantiere.machines.plan import FleetSeen, FleetWanted, build, build_removal, gates, refusals
 from cantiere.plan.definition import Done, Plan, Stage
 from cantiere.plan.walk import Report, walk
 from cantiere.secrets import SecretStore
 from cantiere.state import StateStore
+from cantiere.telling import warn
 
 API_PATIENCE = 120.0
 
 
 def plan_of(fleet: Fleet) -> Plan:
     """The plan of a fleet, from what is seen now."""
+    warn(fleet.absent())
     wanted, seen = fleet.observe(patience=API_PATIENCE)
     refuse(wanted, seen)
     return replace(build(wanted, seen), cost=fleet.provider.cost(wanted.machines, seen.machines, wanted.replace))
@@ -56,7 +59,7 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     check:
         Only tell.
     """
-    if problems := [] if check else connect(fleet):
+    if problems := [] if check else connect(fleet, fleet.leaving()):
         raise CantiereError(problems)
     if not check:
         keep_secrets(fleet)
@@ -71,7 +74,7 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     if not steps:
         return Done(steps, gates(plan, wanted))
     walk(part, Apply(fleet, store, state, wanted.machines, seen, log), fleet.provider.at_once, report)
-    if problems := connect(fleet):
+    if problems := connect(fleet, fleet.leaving()):
         raise CantiereError(problems)
     keep_secrets(fleet)  # an address from outside is known only now
     wanted, seen = fleet.observe(patience=API_PATIENCE)
@@ -86,9 +89,18 @@ def keep_secrets(fleet: Fleet) -> None:
         SecretStore(fleet.site.state_dir).materialise([place])
 
 
-def connect(fleet: Fleet) -> list[Problem]:
-    """Write the SSH configuration of the machines that are there, and pin their host keys."""
-    placed = [machine for machine in fleet.machines() if machine.host_key or not fleet.provider.makes_machines]
+def connect(fleet: Fleet, leaving: Sequence[Machine] = ()) -> list[Problem]:
+    """Write the SSH configuration of the machines that are there, and pin their host keys.
+
+    Parameters
+    ----------
+    fleet:
+        The machines that are asked for.
+    leaving:
+        Those that go at the end of the run.
+    """
+    everyone = (*fleet.machines(), *leaving)
+    placed = [machine for machine in everyone if machine.host_key or not fleet.provider.makes_machines]
     fleet.ssh.write(placed)
     return fleet.ssh.pin(placed)
 
@@ -108,9 +120,10 @@ def leave(fleet: Fleet, _store: StateStore, _log: Callable[[str], None], _report
     """Tell what has to be taken off machines that stay when the facility goes; nothing where the machines go too."""
     if fleet.provider.makes_machines:
         return Done()
-    _, seen = fleet.observe()
-    silent = tuple(f"{name} is silent, what is on it stays: {found.why}" for name, found in seen.converged.items() if not found.reachable)
-    groups = {name: [f"leave_{role}" for role in found.digests] for name, found in seen.converged.items() if found.digests}
+    wanted, seen = fleet.observe()
+    here = {machine.name: seen.converged[machine.name] for machine in wanted.machines if machine.name in seen.converged}
+    silent = tuple(f"{name} is silent, what is on it stays: {found.why}" for name, found in here.items() if not found.reachable)
+    groups = {name: [f"leave_{role}" for role in found.digests] for name, found in here.items() if found.digests}
     return Done(silent, groups)
 
 

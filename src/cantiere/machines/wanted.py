@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from cantiere.errors import Problem
-from cantiere.machines.model import CONTROL_PLANE, WORKER, Machine
+from cantiere.machines import roster
+from cantiere.machines.model import CONTROL_PLANE, PREEMPTIBLE, PREEMPTIBLE_TAINT, WORKER, Machine
 from cantiere.model import Facility, Node
 
 POOL = "cantiere.nodes.MachinePool"
@@ -16,6 +17,16 @@ NEEDS = ("num_cpus", "mem_size", "disk_size", "num_gpus")
 KUBERNETES = (CONTROL_PLANE, WORKER)
 """What a machine of the cluster does; storage and GPU nodes are workers that do more."""
 API_PORT = 6443
+KEEPERS = (
+    CONTROL_PLANE,
+    "storage",
+    "htcondor-central-manager",
+    "htcondor-access-point",
+    "xrootd-origin",
+    "nfs-server",
+    "registry",
+)
+"""What machines that may vanish at any time cannot do: others lose what these keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +78,36 @@ def network_of(given: Mapping[str, Any]) -> tuple[Network, list[Problem]]:
     return Network(**values), []  # type: ignore[arg-type]
 
 
-def machines(facility: Facility, there: Collection[str] = (), scale: Mapping[str, int] | None = None) -> tuple[Machine, ...]:
-    """The machines of all pools, without addresses; ``<pool>-1``, ``<pool>-2``, …
+def machines(facility: Facility, there: roster.There | None = None, asked: roster.Asked | None = None) -> tuple[Machine, ...]:
+    """The machines of all pools, without addresses; ``<pool>-1``, ``<pool>-2``, …, with gaps where some have left.
 
     Parameters
     ----------
     facility:
         What the template declares.
     there:
-        Names of machines that exist: a pool that may grow keeps what it has grown to.
-    scale:
-        Pool to how many machines it gets now, within its limits.
+        Machines that exist: a pool that may grow keeps what it has grown to, and those that stay keep their names.
+    asked:
+        What this run asks of pools beside the template.
     """
-    numbers = {pool.name: _number(pool, there, scale or {}) for pool in facility.of_type(POOL)}
-    return tuple(_machine(pool, number) for pool in facility.of_type(POOL) for number in range(1, numbers[pool.name] + 1))
+    given = there or roster.There(), asked or roster.Asked()
+    return tuple(_machine(pool, number) for pool in facility.of_type(POOL) for number in roster.numbers(pool, *given))
 
 
-def grows(pool: Node) -> bool:
-    """Whether a pool may have more machines than the template asks for at least."""
-    return bool(pool.properties["max_count"] > pool.properties["count"])
+def labels_of(pool: Node) -> dict[str, str]:
+    """Labels of the nodes of a pool's machines."""
+    return {**({PREEMPTIBLE: "true"} if pool.properties.get("preemptible") else {}), **(pool.properties.get("labels") or {})}
 
 
-def _number(pool: Node, there: Collection[str], scale: Mapping[str, int]) -> int:
-    least, most = int(pool.properties["count"]), int(pool.properties["max_count"])
-    if not grows(pool):
-        return least
-    found = [int(number) for name, _, number in (machine.rpartition("-") for machine in there) if name == pool.name and number.isdigit()]
-    return min(max(scale.get(pool.name, max(found, default=0)), least), most)
+def taints_of(pool: Node) -> tuple[str, ...]:
+    """Taints of the nodes of a pool's machines: on those that may vanish only what bears that is placed."""
+    return (*(pool.properties.get("taints") or ()), *([PREEMPTIBLE_TAINT] if pool.properties.get("preemptible") else []))
+
+
+def vanishing(facility: Facility) -> tuple[str, ...]:
+    """Key of the taint of machines that may vanish at any time, where there are such: what loses nothing with them tolerates it."""
+    pools = [pool for pool in facility.of_type(POOL) if pool.properties.get("preemptible")]
+    return (PREEMPTIBLE,) if any(pool.properties["count"] or pool.properties["max_count"] for pool in pools) else ()
 
 
 def _machine(pool: Node, number: int) -> Machine:
@@ -103,9 +117,10 @@ def _machine(pool: Node, number: int) -> Machine:
         pool=pool.name,
         roles=tuple(given["roles"]),
         address="",
-        labels=dict(given.get("labels") or {}),
-        taints=tuple(given.get("taints") or ()),
+        labels=labels_of(pool),
+        taints=taints_of(pool),
         needs={key: int(given[key]) for key in NEEDS if given.get(key)},
+        preemptible=bool(given.get("preemptible")),
     )
 
 
@@ -140,7 +155,20 @@ def check(facility: Facility, network: Network) -> list[Problem]:
                 controls[0].pool,
             )
         )
-    return problems
+    return [*problems, *_keepers(facility)]
+
+
+def _keepers(facility: Facility) -> list[Problem]:
+    """Pools whose machines may vanish and that are to do what has to last."""
+    found = []
+    for pool in facility.of_type(POOL):
+        keeps = [role for role in pool.properties["roles"] if role in KEEPERS]
+        if pool.properties.get("preemptible") and keeps:
+            message = f"machines of {pool.name} may vanish at any time, and are to be {', '.join(keeps)}"
+            remedy = "give these roles to a pool that is not preemptible"
+            place = f"topology_template.node_templates.{pool.name}.properties.preemptible"
+            found.append(Problem("pool.preemptible", message, remedy, pool.where, place))
+    return found
 
 
 def in_cluster(machine: Machine) -> bool:

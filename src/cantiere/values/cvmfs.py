@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cantiere.errors import Problem
+from cantiere.machines.wanted import vanishing
 from cantiere.model import Facility, Node
 from cantiere.services import cvmfs
 from cantiere.values import squid, storage
@@ -79,6 +80,7 @@ def _driver(node: Node, context: Context) -> Release:
         "CVMFS_QUOTA_LIMIT={{ .Values.cache.local.cvmfsQuotaLimit }}",
         "CVMFS_CACHE_BASE={{ .Values.cache.local.location }}",
     ]
+    keys = vanishing(context.facility)
     return Release(
         name=DRIVER_CHART,
         namespace=DRIVER_NAMESPACE,
@@ -86,6 +88,7 @@ def _driver(node: Node, context: Context) -> Release:
         values={
             "extraConfigMaps": {"cvmfs-csi-default-local": {"default.local": "\n".join(lines) + "\n"}},
             "cache": {"local": {"cvmfsQuotaLimit": int(node.properties["cache_size"]) // MIB}},
+            **({"nodeplugin": {"tolerations": [{"key": key, "operator": "Exists"} for key in keys]}} if keys else {}),
         },
         node=node.name,
         needs=tuple(node.requirements.get("proxy", ())),
@@ -150,7 +153,9 @@ def _own(node: Node, context: Context) -> tuple[Release, ...]:
             "mode": "host",
             **common,
             "client": {"enabled": True, "cacheSize": str(int(node.properties["cache_size"]))},
-            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            "tolerations": [
+                {"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in ("nvidia.com/gpu", *vanishing(context.facility))
+            ],
         },
         node=node.name,
         needs=(node.name,),

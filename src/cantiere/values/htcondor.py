@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cantiere.errors import Problem
+from cantiere.machines.wanted import vanishing
 from cantiere.model import Facility, Node, SecretFile
 from cantiere.services import dask, htcondor, iam, job_containers, monitoring, xrootd
 from cantiere.services.facts import CA, IAM_PORT
@@ -228,7 +229,7 @@ def _class_values(node: Node, context: Context, one: WorkerClass) -> dict[str, A
         "requests": requested,
         "scratch": {"size": quantity(properties["scratch"])},
         "nodeSelector": dict(properties["node_selector"]),
-        "tolerations": [{"key": key, "operator": "Exists"} for key in properties["tolerated_taints"]],
+        "tolerations": [{"key": key, "operator": "Exists"} for key in (*properties["tolerated_taints"], *vanishing(context.facility))],
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cantiere.machines.model import PREEMPTIBLE
 from cantiere.model import Node
 from cantiere.services import dask as dask_ports
 from cantiere.services import htcondor, iam, jupyterhub, lab_extensions, minio, xrootd
@@ -248,8 +249,9 @@ def _instance(name: str) -> dict[str, str]:
 
 
 def _pools(context: Context) -> list[NodePool]:
-    """Pools, those that everybody may use first, then the smaller ones."""
-    return sorted(context.cluster.pools.values(), key=lambda pool: (bool(pool.taints), pool.memory, pool.name))
+    """Pools, those that everybody may use first, then the smaller ones; without those whose machines may vanish at any time."""
+    lasting = [pool for pool in context.cluster.pools.values() if PREEMPTIBLE not in pool.labels]
+    return sorted(lasting, key=lambda pool: (bool(pool.taints), pool.memory, pool.name))
 
 
 def _fits(pool: NodePool, cpus: int, memory: int, gpus: int, resource: str) -> bool:

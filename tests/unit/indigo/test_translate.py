@@ -13,6 +13,8 @@ from cantiere import catalogue
 from cantiere.errors import TemplateError
 from cantiere.indigo.charts import CHARTS
 from cantiere.indigo.table import TABLE
+from cantiere.machines.roster import Asked, There, problems
+from cantiere.machines.wanted import machines
 from cantiere.model import Facility
 from cantiere.tosca.compile import Loaded, load
 from cantiere.tosca.sources import homes
@@ -130,6 +132,17 @@ HUB = (
     "        jupyter_images: registry.example.org/lab:v1\n        contact_email: me@example.org\n        iam_client_id: hub\n"
     "        jupyter_post_start_cmd: ls\n      requirements: [{host: vm}]\n"
 )
+
+
+def test_machines_on_their_removal_list_leave_first(tosca: Loader) -> None:
+    few = "    wn: {type: tosca.nodes.indigo.Compute, capabilities: {scalable: {properties: {count: 2, removal_list: [wn-1]}}}}\n"
+    loaded = tosca(written(FRONT + few))
+    assert loaded.facility.node("wn").properties["removal_list"] == ["wn-1"]
+    assert not [line for line in lines(loaded, "dialect.left") if "removal_list" in line]
+    before = There(frozenset({"wn-1", "wn-2", "wn-3"}))
+    assert [machine.name for machine in machines(loaded.facility, before) if machine.pool == "wn"] == ["wn-2", "wn-3"]
+    (problem,) = problems([loaded.facility.node("wn")], There(frozenset({"wn-1", "wn-2"})), Asked())
+    assert problem.where is not None and (problem.where.line, problem.code) == (8, "pool.removal")
 
 
 def test_a_hub_on_one_machine(tosca: Loader) -> None:

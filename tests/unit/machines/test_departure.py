@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cantiere.errors import CantiereError
-from cantiere.machines import nodes
+from cantiere.machines import jobs, nodes
 from cantiere.machines.ssh import Ssh
 from unit.machines.samples_hosts import machine
 
@@ -59,3 +59,55 @@ def test_no_pod_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(CantiereError, match="no other machine has a pod of etcd"):
         nodes.depart(site, CONTROLS, "control-2", False, lambda line: None)
     assert len(site.members) == 3
+
+
+class Draining(Answering):
+    """The same with pods of which some run jobs; keeps what is asked of kubectl, and how long it may take."""
+
+    def __init__(self, folder: Path, graces: list[int], refuses: str = "") -> None:
+        super().__init__(folder, ["etcd-control-1"])
+        self.graces, self.refuses, self.drains = graces, refuses, list[tuple[str, float]]()
+
+    def run(self, name: str, command: Any, *, timeout: float = 60.0, **_: Any) -> CompletedProcess[str]:
+        if f"-l {jobs.PODS}" in command:
+            items = [{"spec": {"terminationGracePeriodSeconds": seconds}} for seconds in self.graces]
+            return CompletedProcess(command, 0, json.dumps({"items": items}), "")
+        if " drain " in command:
+            self.drains.append((command, timeout))
+            failed = bool(self.refuses) and "--pod-selector" in command
+            return CompletedProcess(command, int(failed), "", self.refuses if failed else "")
+        return super().run(name, command)
+
+
+def test_jobs_end_first_and_have_their_time(tmp_path: Path) -> None:
+    site, lines = Draining(tmp_path, [680, 60]), list[str]()
+    nodes.depart(site, CONTROLS, "worker-1", True, lines.append)
+    first, second = site.drains
+    assert f"--pod-selector={jobs.PODS}" in first[0] and "--timeout=980s" in first[0] and first[1] > 980
+    assert "--pod-selector" not in second[0] and f"--timeout={nodes.DRAIN_SECONDS}s" in second[0]
+    assert "worker-1: its execute points take no more jobs; those that run have up to 680 s to end" in lines
+
+
+def test_a_node_without_jobs_is_drained_at_once(tmp_path: Path) -> None:
+    site = Draining(tmp_path, [])
+    nodes.depart(site, CONTROLS, "worker-1", True, lambda line: None)
+    assert len(site.drains) == 1
+
+
+def test_jobs_that_cannot_leave_keep_the_node(tmp_path: Path) -> None:
+    site = Draining(tmp_path, [60], "Cannot evict pod as it would violate the pod's disruption budget.")
+    with pytest.raises(CantiereError, match=r"within 360 s: Cannot evict .*node\.drain"):
+        nodes.depart(site, CONTROLS, "worker-1", True, lambda line: None)
+    assert len(site.drains) == 1, "the other pods stay until the jobs are gone"
+
+
+def test_the_daemons_of_a_bare_machine_end_in_order(tmp_path: Path) -> None:
+    asked = list[tuple[str, str]]()
+
+    class Telling(Ssh):
+        def run(self, name: str, command: Any, **_: Any) -> CompletedProcess[str]:
+            asked.append((name, command))
+            return CompletedProcess(command, 0, "", "")
+
+    jobs.retire(Telling(tmp_path), "execute-1", lambda line: None)
+    assert asked == [("execute-1", "systemctl stop condor.service")]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cantiere.machines.growth import PATIENCE, Change, Pod, Pool, decide
 
 GIB = 1 << 30
-WORKER = Pool("worker", 2, 1, 5, {"cpu": 4.0, "memory": 8 * GIB}, idle=(700.0, 5.0))
+WORKER = Pool("worker", 2, 1, 5, {"cpu": 4.0, "memory": 8 * GIB}, idle={"worker-2": 700.0, "worker-1": 5.0})
 
 
 def pod(name: str, cpu: float = 1.0, **more: object) -> Pod:
@@ -41,16 +41,19 @@ def test_labels_taints_and_extended_resources_choose_the_pool() -> None:
     assert decide([], [wanting]).stuck == {"g": "no pool of machines may grow"}
 
 
-def test_only_the_last_machines_go_and_never_below_the_least() -> None:
-    assert decide([WORKER], []).changes == (Change("worker", 1, "1 of 2 machines idle for 600 s or longer"),)
-    assert decide([replace(WORKER, idle=(5.0, 700.0))], []).changes == ()
+def test_those_that_idle_go_whatever_their_numbers_and_never_below_the_least() -> None:
+    reason = "1 of 2 machines idle for 600 s or longer"
+    assert decide([WORKER], []).changes == (Change("worker", 1, reason, ("worker-2",)),)
+    assert decide([replace(WORKER, idle={"worker-2": 5.0, "worker-1": 700.0})], []).changes == (Change("worker", 1, reason, ("worker-1",)),)
+    both = replace(WORKER, idle={"worker-2": 700.0, "worker-1": 900.0})
+    assert decide([both], []).changes == (Change("worker", 1, reason, ("worker-2",)),)
     assert decide([replace(WORKER, least=2)], []).changes == ()
 
 
 @given(st.lists(st.floats(0.1, 4.0), max_size=30), st.integers(0, 5))
 def test_machines_made_are_within_limits_and_no_waiting_pod_is_forgotten(cpus: list[float], count: int) -> None:
     pods = [pod(f"p{number}", cpu) for number, cpu in enumerate(cpus)]
-    made = decide([replace(WORKER, count=count, idle=())], pods)
+    made = decide([replace(WORKER, count=count, idle={})], pods)
     assert all(WORKER.least <= change.count <= WORKER.most and change.count > count for change in made.changes)
     more = made.changes[0].count - count if made.changes else 0
     placed = [entry for entry in pods if entry.name not in made.stuck]

@@ -56,7 +56,8 @@ def test_pools_know_their_room_and_which_machines_idle() -> None:
     ]
     made, idle = load.pools([pool("control", 1, 0), pool("worker", 1, 12)], cluster, pods, {"worker-2": NOW - 700, "gone-1": 1.0}, NOW)
     assert [(one.name, one.count, one.least, one.most) for one in made] == [("worker", 3, 1, 12)]
-    assert made[0].idle == (0.0, 700.0, 0.0)  # worker-10 has just become idle, worker-2 has been, worker-1 works
+    assert made[0].idle == {"worker-10": 0.0, "worker-2": 700.0}  # one has just become idle, one has been, worker-1 works
+    assert list(made[0].idle) == ["worker-10", "worker-2"]
     assert made[0].room["cpu"] in (3.0, 4.0) and made[0].labels == {"cantiere.io/pool": "worker"}
     assert idle == {"control-1": NOW, "worker-10": NOW, "worker-2": NOW - 700}
 
@@ -64,3 +65,9 @@ def test_pools_know_their_room_and_which_machines_idle() -> None:
 def test_an_empty_pool_has_what_the_template_asks_for() -> None:
     made, _ = load.pools([pool("gpu", 0, 2, num_cpus=8, mem_size=64 * GIB, num_gpus=2)], [], [], {}, NOW)
     assert made[0].room == pytest.approx({"cpu": 8, "memory": 64 * GIB, "nvidia.com/gpu": 2})
+
+
+def test_only_what_bears_it_makes_preemptible_machines() -> None:
+    (made,), _ = load.pools([pool("spot", 0, 2, preemptible=True, taints=["a=b:NoSchedule"])], [], [], {}, NOW)
+    assert made.taints == ("a=b:NoSchedule", "cantiere.io/preemptible=true:NoSchedule")
+    assert made.labels == {"cantiere.io/pool": "spot", "cantiere.io/preemptible": "true"}

@@ -6,17 +6,15 @@ from dataclasses import replace
 
 from cantiere.machines.model import POOL_LABEL, Change, Machine, MachineSeen
 from cantiere.machines.plan import (
-    ClusterSeen,
-    Converged,
     FleetSeen,
     FleetWanted,
-    NodeSeen,
     build,
     build_removal,
     gates,
     leader_of,
     refusals,
 )
+from cantiere.machines.seen import ClusterSeen, Converged, NodeSeen
 from cantiere.plan.definition import Stage
 
 CONTROL = Machine("control-1", "control", ("control-plane",), "10.0.0.11")
@@ -114,6 +112,44 @@ def test_a_stopped_machine_is_only_started() -> None:
     stopped = found.machines | {"worker-1": MachineSeen("worker-1", "stopped")}
     known = {"control-1": found.converged["control-1"]}
     assert told(build(wanted(CONTROL, WORKER), replace(found, machines=stopped, converged=known))) == ["start machine/worker-1"]
+
+
+def test_a_preemptible_machine_that_vanished_is_lost_and_made_again() -> None:
+    spot, found = replace(WORKER, preemptible=True), seen("control-1", "worker-1")
+    known = {"control-1": found.converged["control-1"]}
+    gone = {name: machine for name, machine in found.machines.items() if name != "worker-1"}
+    plan = build(wanted(CONTROL, spot), replace(found, machines=gone, converged=known, remembered=frozenset({"control-1", "worker-1"})))
+    assert told(plan.part(Stage.PROVIDER)) == ["replace departure/worker-1", "create machine/worker-1"]
+    assert {step.reason for step in plan.steps if step.id == "machine/worker-1"} == {"lost, made again"}
+    stopped = found.machines | {"worker-1": MachineSeen("worker-1", "stopped")}
+    (start,) = build(wanted(CONTROL, spot), replace(found, machines=stopped, converged=known)).steps
+    assert (start.id, start.reason) == ("machine/worker-1", "lost, started again")
+    silent = replace(found, converged=known | {"worker-1": Converged(False, "no route to host")})
+    assert (refusals(wanted(CONTROL, spot), silent), build(wanted(CONTROL, spot), silent).steps) == ([], ()), "others go on without it"
+    assert [problem.code for problem in refusals(wanted(CONTROL, WORKER), silent)] == ["machine.silent"]
+    fresh = build(wanted(CONTROL, spot), replace(seen("control-1"), remembered=frozenset({"control-1"})))
+    assert [step.reason for step in fresh.steps if step.id == "machine/worker-1"] == ["there is no such machine"]
+
+
+def test_a_machine_that_vanished_and_is_not_asked_for_is_forgotten() -> None:
+    found = replace(seen("control-1"), remembered=frozenset({"control-1", "worker-1"}))
+    assert told(build(wanted(CONTROL), found)) == ["delete machine/worker-1"]
+
+
+def test_jobs_of_a_bare_machine_end_before_it_goes() -> None:
+    bare = Machine("execute-1", "execute", ("htcondor-execute-point",), "10.0.0.31")
+    found, runs = seen("control-1"), {"base": "1", "htcondor_machine": "2"}
+    here = replace(
+        found,
+        machines=found.machines | {"execute-1": MachineSeen("execute-1", "running")},
+        converged=found.converged | {"execute-1": Converged(True, machine_id="id-execute-1", digests=runs)},
+    )
+    assert told(build(wanted(CONTROL), here)) == ["delete departure/execute-1", "delete machine/execute-1"]
+    anew = wanted(CONTROL, bare, digests={"control-1": DIGESTS, "execute-1": runs}, replace=frozenset({"execute-1"}))
+    assert told(build(anew, here))[:2] == ["replace departure/execute-1", "replace machine/execute-1"]
+    silent = replace(here, converged=found.converged | {"execute-1": Converged(False, "no route to host")})
+    assert told(build(wanted(CONTROL), silent)) == ["delete machine/execute-1"]
+    assert refusals(wanted(CONTROL), silent) == [], "what leaves may be silent"
 
 
 def test_nodes_that_are_no_longer_asked_for_leave_one_by_one_at_the_end() -> None:

@@ -6,8 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from cantiere.machines.model import PREEMPTIBLE, PREEMPTIBLE_TAINT
 from cantiere.machines.roles import MADE_FROM, Context, digests, programs, roles_of, variables
-from cantiere.machines.wanted import Network, check, endpoint, machines, network_of
+from cantiere.machines.wanted import POOL, Network, check, endpoint, machines, network_of, vanishing
 from cantiere.tosca.compile import load
 
 NETWORK = Network(virtual_address="10.0.0.250", machine_networks=("10.0.0.0/24",))
@@ -37,6 +38,23 @@ def test_checks(repository: Path) -> None:
     assert codes(Network(), control_machines=1) == []
     assert codes(Network(), control_machines=3) == ["cluster.address"]
     assert codes(NETWORK, control_machines=2) == ["cluster.even"]
+
+
+def test_machines_that_may_vanish_are_marked_and_keep_nothing(repository: Path) -> None:
+    given = facility(repository, preemptible_machines=2)
+    marked = {machine.name for machine in machines(given) if machine.preemptible}
+    assert marked == {"preemptible-1", "preemptible-2"}
+    for machine in machines(given):
+        assert (PREEMPTIBLE_TAINT in machine.taints) == (machine.node_labels.get(PREEMPTIBLE) == "true") == machine.preemptible
+    assert (vanishing(given), vanishing(facility(repository))) == ((PREEMPTIBLE,), ())
+    assert check(given, NETWORK) == []
+    keeping = [
+        replace(node, properties={**node.properties, "roles": ["worker", "storage"]}) if node.name == "preemptible" else node
+        for node in given.of_type(POOL)
+    ]
+    (problem,) = check(replace(given, nodes=tuple(keeping)), NETWORK)
+    assert (problem.code, "are to be storage" in problem.message) == ("pool.preemptible", True)
+    assert problem.where == given.node("preemptible").where and problem.path.endswith("preemptible.properties.preemptible")
 
 
 def test_network() -> None:

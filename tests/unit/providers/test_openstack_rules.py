@@ -59,6 +59,8 @@ FLAVORS = [
         ({"image": {}}, "provider.image", "image is missing"),
         ({"zones": "nova"}, "provider.zones", "zones is no list"),
         ({"other_flavors": "yes"}, "provider.other_flavors", "neither true nor false"),
+        ({"pool_flavors": ["spot.*"]}, "provider.pool_flavors", "no mapping of lists"),
+        ({"pool_flavors": {"preemptible": "spot.*"}}, "provider.pool_flavors", "no mapping of lists"),
     ],
 )
 def test_options_that_are_wrong(change: dict[str, Any], at: str, words: str) -> None:
@@ -80,6 +82,11 @@ def test_defaults() -> None:
     assert found is not None and not problems
     assert (str(found.network.first), str(found.network.last)) == ("10.30.0.20", "10.30.0.250")
     assert (found.floating_ips, found.anti_affinity, found.image, found.open_ports) == ("control-plane", "soft", {"name": "debian-13"}, ())
+
+
+def test_a_pool_may_have_flavors_of_its_own() -> None:
+    found, _ = options.read({**GIVEN, "flavors": ["m1.*"], "pool_flavors": {"preemptible": ["spot.*"]}}, None)
+    assert found is not None and (found.flavors_of("preemptible"), found.flavors_of("worker")) == (("spot.*",), ("m1.*",))
 
 
 def test_the_example_is_valid() -> None:

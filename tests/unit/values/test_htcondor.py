@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from cantiere.errors import Location
+from cantiere.machines.model import PREEMPTIBLE
+from cantiere.machines.wanted import POOL
 from cantiere.model import Facility, Node
 from cantiere.services import dask, htcondor, iam
 from cantiere.services.facts import Facts
@@ -55,6 +57,15 @@ def test_workers_that_do_not_scale_are_as_many_as_on_one_machine() -> None:
     (one,) = classes(pool_node(workers=7)).values()
     assert (one["style"], one["autoscaling"]["min"], one["settings"]["cpus"], one["settings"]["memory"]) == ("fixed", 7, 1, 2048)
     assert one["image"] == {"repository": f"{PLACEHOLDER.registry}/worker", "tag": "2"}
+
+
+def test_jobs_run_on_machines_that_may_vanish_where_there_are_such() -> None:
+    given = {"count": 0, "max_count": 3, "roles": ["worker"], "preemptible": True}
+    spot = Node("spot", POOL, given, {}, Location("facility.yaml", 1, 1))
+    pool = pool_node(worker_classes=[{**GPU, "tolerated_taints": ["dedicated"]}])
+    keys = {name: [item["key"] for item in one["tolerations"]] for name, one in classes(pool, spot).items()}
+    assert keys == {"default": [PREEMPTIBLE], "gpu": ["dedicated", PREEMPTIBLE]}
+    assert classes(pool)["default"]["tolerations"] == []
 
 
 def test_classes() -> None:

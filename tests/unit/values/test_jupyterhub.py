@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from cantiere.machines.model import PREEMPTIBLE
 from cantiere.model import Facility
 from cantiere.services import iam
 from cantiere.services.facts import Facts
@@ -283,6 +284,11 @@ def test_a_size_that_only_a_tainted_pool_has_is_let_in_there() -> None:
     hub = given.facility.node("hub")
     assert notebooks.placement(hub, given, 4, 16 * GIB) == {"gpu": "", "node_selector": {}, "tolerations": []}
     assert notebooks.placement(hub, given, 4, 128 * GIB)["tolerations"][0]["key"] == "dedicated"
+
+
+def test_notebooks_are_not_placed_on_machines_that_may_vanish() -> None:
+    spot = replace(GPU_POOL, labels={**GPU_POOL.labels, PREEMPTIBLE: "true"})
+    assert profiles(context(with_pools(*PLACEHOLDER.pools.values(), spot))) == []
 
 
 def test_volumes() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cantiere.machines.model import PREEMPTIBLE
+from cantiere.machines.wanted import POOL
 from cantiere.values import cvmfs, squid
 from cantiere.values.model import Context, Release
 from support.further import context, nodes
@@ -38,6 +40,16 @@ def test_own_repository_is_served_here_and_mounted_where_that_is_allowed(tmp_pat
     assert {claim["name"] for claim in server.values["claims"]} == {"software", "cvmfs"}
     (link,) = client.links
     assert (link.source_namespace, link.target_namespace, link.port) == (client.namespace, server.namespace, 8000)
+
+
+def test_software_is_mounted_where_jobs_may_run(tmp_path: Path) -> None:
+    spot = {"type": POOL, "properties": {"count": 1, "preemptible": True}}
+    software = {"type": cvmfs.TYPE, "properties": {"enabled": True}}
+    for driver, release, part in (("own", "software-client", None), ("csi", "cvmfs-csi", "nodeplugin")):
+        software["properties"] = {"enabled": True, "driver": driver}
+        where = context(*nodes(tmp_path, {"software": software, "spot": spot}))
+        values = {found.name: found for found in cvmfs.releases(where.facility.node("software"), where)}[release].values
+        assert PREEMPTIBLE in [item["key"] for item in (values[part] if part else values)["tolerations"]]
 
 
 def test_the_proxy_of_cvmfs_csi_is_the_site_s(tmp_path: Path) -> None:

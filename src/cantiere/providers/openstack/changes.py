@@ -68,7 +68,7 @@ def size(options: Options, machine: Machine, flavor: str) -> str:
 
     A server whose flavor was chosen for the same keeps it, whatever flavors the cloud has by now.
     """
-    return _digest([needs_of(machine, own_disk=options.boot_volume is None), list(options.flavors), flavor])
+    return _digest([needs_of(machine, own_disk=options.boot_volume is None), list(options.flavors_of(machine.pool)), flavor])
 
 
 def compare(machine: Machine, seen: Mapping[str, Any], digest: str, flavors: Sequence[Flavor], options: Options) -> Difference:
@@ -107,9 +107,9 @@ def compare(machine: Machine, seen: Mapping[str, Any], digest: str, flavors: Seq
         return Difference(None, grown, down, tuple(reasons), tuple(anew))
     own_disk = options.boot_volume is None
     needs = needs_of(machine, own_disk=own_disk)
-    fits = fitting(flavors, needs, options.flavors)
+    fits = fitting(flavors, needs, options.flavors_of(machine.pool))
     if not fits:
-        return Difference(None, grown, down, tuple(reasons), tuple(anew), unfit(machine, flavors, needs, options.flavors))
+        return Difference(None, grown, down, tuple(reasons), tuple(anew), unfit(machine, flavors, needs, options.flavors_of(machine.pool)))
     chosen = next((flavor for flavor in fits if not own_disk or flavor.disk >= seen["disk"] * GIB), None)
     if fits[0].name != seen["flavor"] and chosen != fits[0]:
         anew.append(f"{fits[0].name} is enough for it now, and its disk of {seen['disk']} GiB cannot shrink")
@@ -139,7 +139,7 @@ def expected(machine: Machine, seen: MachineSeen | None, flavors: Sequence[Flavo
     """
     if seen is None or "flavor" not in seen.detail:
         needs = needs_of(machine, own_disk=options.boot_volume is None)
-        chosen = next((flavor.name for flavor in fitting(flavors, needs, options.flavors)), "")
+        chosen = next((flavor.name for flavor in fitting(flavors, needs, options.flavors_of(machine.pool))), "")
         return Holding(machine.name, chosen, sum(volume.size for volume in volumes_of(options, machine).values()), floats)
     difference = compare(machine, seen.detail, seen.digest, flavors, options)
     volumes = {**seen.detail["volumes"], **difference.volumes}

@@ -61,11 +61,11 @@ class Checks:
         chosen: dict[str, Flavor] = {}
         for machine in missing:
             needs = needs_of(machine, own_disk=self.options.boot_volume is None)
-            fits = fitting(flavors, needs, self.options.flavors)
+            fits = fitting(flavors, needs, self.options.flavors_of(machine.pool))
             if fits:
                 chosen[machine.name] = fits[0]
             else:
-                found.append(unfit(machine, flavors, needs, self.options.flavors))
+                found.append(unfit(machine, flavors, needs, self.options.flavors_of(machine.pool)))
         found += self._boot(image)
         asks = [self._shared(), *(self._ask(machine, chosen.get(machine.name), there) for machine in missing)]
         asks += [ask for _, ask in changed]

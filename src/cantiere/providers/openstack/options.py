@@ -22,6 +22,7 @@ KEYS = (
     "network",
     "image",
     "flavors",
+    "pool_flavors",
     "floating_ips",
     "admin_cidrs",
     "open_ports",
@@ -123,6 +124,8 @@ class Options:
         ``name``, ``properties`` or both; the newest that has them.
     flavors:
         Patterns of flavors that may be taken; empty allows all.
+    pool_flavors:
+        Pool to the patterns that hold for it instead.
     floating_ips:
         Which machines get one: ``control-plane``, ``all`` or ``none``.
     admin_cidrs:
@@ -153,6 +156,7 @@ class Options:
     network: NetworkWanted
     image: Mapping[str, Any]
     flavors: tuple[str, ...] = ()
+    pool_flavors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floating_ips: str = FLOATING[0]
     admin_cidrs: tuple[str, ...] = ()
     open_ports: tuple[OpenPort, ...] = ()
@@ -164,6 +168,10 @@ class Options:
     online_extend: bool = False
     prices: Prices | None = None
     lineage: str = ""
+
+    def flavors_of(self, pool: str) -> tuple[str, ...]:
+        """Patterns of the flavors that machines of a pool may have; empty allows all."""
+        return self.pool_flavors.get(pool, self.flavors)
 
     def with_doors(self, doors: Mapping[int, str]) -> Options:
         """With ports open to the public that nodes of the template ask for.
@@ -212,6 +220,7 @@ class _Reader:
             network=self._network(),
             image=self._image(),
             flavors=self._texts("flavors"),
+            pool_flavors=self._pool_flavors(),
             floating_ips=self._choice("floating_ips", FLOATING),
             admin_cidrs=self._cidrs(self.given.get("admin_cidrs"), "admin_cidrs"),
             open_ports=self._open_ports(),
@@ -312,6 +321,13 @@ class _Reader:
             return {}
         read = {str(pool): self._volume(item or {}, "data_volumes", str(pool)) for pool, item in value.items()}
         return {pool: volume for pool, volume in read.items() if volume}
+
+    def _pool_flavors(self) -> Mapping[str, tuple[str, ...]]:
+        value = self.given.get("pool_flavors") or {}
+        good = isinstance(value, dict) and all(isinstance(item, list) and item for item in value.values())
+        if not good:
+            self._wrong("pool_flavors is no mapping of lists", "write pools with their patterns, `{preemptible: [spot.*]}`", "pool_flavors")
+        return {str(pool): tuple(map(str, patterns)) for pool, patterns in value.items()} if good else {}
 
     def _image(self) -> Mapping[str, Any]:
         value = self.given.get("image")

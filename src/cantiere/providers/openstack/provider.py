@@ -249,12 +249,12 @@ class OpenStack(Provider):
         return self.options.floating_ips == "all" or (self.options.floating_ips == "control-plane" and machine.controls)
 
     def _order(self, machine: Machine, log: Log) -> Order:
-        flavors = self.cloud.flavors()
+        flavors, allowed = self.cloud.flavors(), self.options.flavors_of(machine.pool)
         needs = needs_of(machine, own_disk=self.options.boot_volume is None)
-        fits = fitting(flavors, needs, self.options.flavors)
+        fits = fitting(flavors, needs, allowed)
         image = self.cloud.image()
         if not fits:
-            raise CantiereError(unfit(machine, flavors, needs, self.options.flavors))
+            raise CantiereError(unfit(machine, flavors, needs, allowed))
         if image is None:
             raise CantiereError(
                 Problem("openstack.image", "the image is gone", "see `openstack image list`, and name one", path=machine.name)
