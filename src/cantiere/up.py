@@ -115,7 +115,8 @@ def outputs(workspace: Workspace) -> dict[str, Any]:
         addresses.setdefault(machine.pool, []).append(machine.address)
     log_in = {machine.address: {"user": machine.user, "key": machine.key} for machine in placed}
     file = workspace.cluster.kubeconfig if workspace.cluster else None
-    known = Known(addresses, log_in, str(file) if file and file.is_file() else "")
+    doors = {machine.address: machine.door for machine in placed if machine.door}
+    known = Known(addresses, log_in, str(file) if file and file.is_file() else "", doors)
     told = Memory(workspace.site.state_dir, workspace.facility).answers()
     found = {**workspace.facility.outputs, **told, **{name: answer(asked, known) for name, asked in workspace.late.items()}}
     return {name: value for name, value in found.items() if value is not None}

@@ -35,12 +35,15 @@ mkdir -p "$root/srv/servers"
 mount --bind "$2/servers" "$root/srv/servers"
 mount --make-shared "$root/srv/servers"
 hostname "$HOST_NAME"
-cd /
-exec env PYTHONPATH=/usr/local/lib/bed chroot "$root" python3 -m tests.openstack.inside.boot "$3"
+cd "$root"
+pivot_root . mnt
+umount -l /mnt
+exec env PYTHONPATH=/usr/local/lib/bed python3 -m tests.openstack.inside.boot "$3"
 """
 """The bed's mounts, seen by nobody else.
 
-Servers' disks are shared within it: daemons in namespaces of their own would keep one that was unmounted.
+Servers' disks are shared within it: daemons in namespaces of their own would keep one that was unmounted. Its root is that of the whole
+namespace, not of a process: who enters a server's namespaces, as one does who runs a command in a container, would come out on this machine.
 """
 
 FOLDERS = ("upper", "work", "root", "servers")

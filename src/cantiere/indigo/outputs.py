@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cantiere.tosca.elements import Element, Map, Scalar, Seq
 from cantiere.tosca.values import call
 
-ADDRESSES = ("private_address", "public_address", "ip_address")
+ADDRESSES = {"private_address": "address", "ip_address": "address", "public_address": "public_address"}
 CREDENTIAL = ("endpoint", "credential")
 KUBECONFIG = "kube_conf"
 
@@ -23,7 +23,7 @@ class Asked:
     node:
         A node of the facility.
     attribute:
-        ``address``, ``credential`` or ``kubeconfig``.
+        ``address``, ``public_address``, ``credential`` or ``kubeconfig``.
     index:
         Which of its machines; None is all of them.
     """
@@ -49,11 +49,20 @@ class Known:
         Machine's address to how one logs in there: ``user``, and ``key`` with the path of the private key.
     kubeconfig:
         Path of the cluster's kubeconfig, or ``""``.
+    doors:
+        Machine's address to the one by which it is reached from outside, where that is another.
     """
 
     addresses: Mapping[str, Sequence[str]]
     log_in: Mapping[str, Mapping[str, str]]
     kubeconfig: str = ""
+    doors: Mapping[str, str] = field(default_factory=dict)
+
+    def shown(self, address: str, attribute: str) -> Any:
+        """What a machine has for an attribute, by its address."""
+        if attribute == "credential":
+            return dict(self.log_in[address])
+        return self.doors.get(address, address) if attribute == "public_address" else address
 
 
 def late(element: Element, became: Mapping[str, Sequence[str]], literal: Callable[[Element], Any]) -> Late | None:
@@ -87,7 +96,7 @@ def _attribute(words: Sequence[Scalar], became: Mapping[str, Sequence[str]]) -> 
     path = [word.text for word in words[1:]]
     index = words[-1].value if isinstance(words[-1].value, int) else None
     if path[0] in ADDRESSES:
-        return Asked(ours[-1], "address", index)
+        return Asked(ours[-1], ADDRESSES[path[0]], index)
     if tuple(path[:2]) == CREDENTIAL:
         return Asked(ours[-1], "credential", index)
     return Asked(ours[-1], "kubeconfig") if KUBECONFIG in path else None
@@ -102,8 +111,7 @@ def answer(asked: Late, known: Known) -> Any:
         return None if any(part is None for part in parts) else "".join(map(str, parts))
     if asked.attribute == "kubeconfig":
         return known.kubeconfig or None
-    addresses = list(known.addresses.get(asked.node, ()))
-    found: list[Any] = addresses if asked.attribute == "address" else [dict(known.log_in[address]) for address in addresses]
+    found = [known.shown(address, asked.attribute) for address in known.addresses.get(asked.node, ())]
     if asked.index is None:
         return found or None
     return found[asked.index] if asked.index < len(found) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ def test_outputs_of_a_public_template(tmp_path: Path) -> None:
         "k8s_wn_node_creds": [KEY, KEY],
     }
     assert loaded.facility.outputs["grafana_username"] == "admin"
+
+
+def test_public_addresses_are_those_from_outside(tmp_path: Path) -> None:
+    loaded = load(public(tmp_path) / "k8s_cluster.yaml", INPUTS["k8s_cluster.yaml"])
+    addresses = {"k8s-master-server": ["10.0.0.1"], "k8s-node-server": ["10.0.0.2"]}
+    found = answers(loaded, replace(known(**addresses), doors={"10.0.0.1": "192.0.2.1", "10.0.0.2": "192.0.2.2"}))
+    assert (found["k8s_endpoint"], found["k8s_wn_ip"]) == ("https://192.0.2.1:6443", ["10.0.0.2"])
+    assert found["k8s_master_node_creds"] == KEY
 
 
 def test_the_kubeconfig_of_a_public_template(tmp_path: Path) -> None:
