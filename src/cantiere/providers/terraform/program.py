@@ -73,6 +73,7 @@ class Program:
         """Have the program and the plugins of our module, and write how they are run; what a user runs by hand is the same."""
         if problems := self.problems():
             raise CantiereError(problems)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         stored = supply.ensure(self.artifacts, self.supplied, own_architecture(), log)
         program = shutil.which(self.options.program) if self.options.program else str(stored[ARTIFACT].files[0].path)
         for name in self.options.plugins:

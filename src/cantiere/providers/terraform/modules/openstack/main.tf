@@ -147,7 +147,7 @@ resource "openstack_compute_instance_v2" "machine" {
     ignore_changes = [flavor_id, image_id, key_pair, user_data] # a machine that is there goes on until somebody has it replaced
     precondition {
       condition     = length(local.fitting[each.key]) > 0
-      error_message = "No flavor of ${join(", ", var.flavors)} has ${each.value.cores} cores, ${each.value.memory} GiB of memory, ${each.value.disk} GiB of disk and ${each.value.gpus} GPUs; this module chooses none with GPUs."
+      error_message = "${each.key}: no flavor of ${join(", ", var.flavors)} has ${each.value.cores} cores, ${each.value.memory} GiB of memory, ${each.value.disk} GiB of disk and ${each.value.gpus} GPUs; this module chooses none with GPUs."
     }
   }
 }
