@@ -16,7 +16,7 @@ from cantiere.errors import Location, Problem, TemplateError
 ENGINES = ("auto", "podman", "docker")
 SUPPLIES = ("auto", "upstream", "mirror", "build")
 PLATFORMS = ("compose", "kubernetes", "cluster")
-PROVIDERS = ("nspawn", "hosts", "openstack")
+PROVIDERS = ("nspawn", "hosts", "openstack", "terraform")
 CLUSTER = "cluster"
 CLUSTER_KEYS = ("type", "kubeconfig", "context", "namespace", "namespaced")
 REGISTRY_KEYS = ("address", "user", "password", "ca")

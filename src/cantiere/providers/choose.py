@@ -34,6 +34,10 @@ def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]], doors:
         from cantiere.providers.openstack import OpenStack
 
         return OpenStack(site.prefix, site.state_dir, site.provider, site.kubernetes, site.file, doors or {})
+    if site.provider["type"] == "terraform":
+        from cantiere.providers.terraform import Terraform
+
+        return Terraform(site.prefix, site.state_dir, site.provider, site.kubernetes, site, site.file)
     from cantiere.providers.nspawn import Nspawn
 
     return Nspawn(site.prefix, site.state_dir, site.provider)

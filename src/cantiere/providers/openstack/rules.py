@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from cantiere.machines.registry import WRITE_PORT
 from cantiere.machines.wanted import API_PORT
-from cantiere.providers.openstack.options import Options
+from cantiere.providers.openstack.options import OpenPort
 
 MACHINES, CONTROL = "machines", "control-plane"
 """Groups: of all machines, and of those with a control plane."""
@@ -56,7 +56,19 @@ class Rule:
         return found | ({"remote_ip_prefix": self.source} if self.source else {"remote_group_id": machines})
 
 
-def rules(options: Options, pod_subnet: str) -> Mapping[str, frozenset[Rule]]:
+class Opening(Protocol):
+    """A site's options that open ports."""
+
+    @property
+    def admin_cidrs(self) -> tuple[str, ...]:
+        """Networks of its admins."""
+
+    @property
+    def open_ports(self) -> tuple[OpenPort, ...]:
+        """What else is open."""
+
+
+def rules(options: Opening, pod_subnet: str) -> Mapping[str, frozenset[Rule]]:
     """Group to its rules.
 
     Machines of a facility reach each other, and pods reach machines by their own addresses; admins reach SSH, the cluster's API and the
