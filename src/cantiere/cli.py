@@ -146,6 +146,14 @@ def parser() -> Parser:
     )
     ssh.add_argument("machine", metavar="MACHINE", help="a machine of `cantiere inventory`")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="without it a shell")
+    taken = verb(
+        "import",
+        "Take a floating IP or a data volume that the project has already into the facility.",
+        "  cantiere import --site openstack control-1 198.51.100.7\n"
+        "  cantiere import --site openstack storage-1 0c3d6a54-3a53-4cf0-a9d2-4f6c52b8f1a7",
+    )
+    taken.add_argument("machine", metavar="MACHINE", help="the machine that gets it")
+    taken.add_argument("resource", metavar="RESOURCE", help="address of the floating IP, or identifier of the volume")
     kubectl = verb("kubectl", "Ask the site's cluster.", "  cantiere kubectl --site nspawn get nodes -o wide", machine=False)
     kubectl.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="what kubectl takes")
     helmfile = verb(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import subprocess
@@ -63,6 +64,28 @@ def ssh(fleet: Fleet, machine: str, command: Sequence[str]) -> int:
     """Open a shell on a machine, or run a command there."""
     words = [word for word in command if word != "--"] if command[:1] == ["--"] else list(command)
     return subprocess.run(["ssh", "-F", str(fleet.ssh.config), machine, *words], check=False).returncode
+
+
+def import_(options: argparse.Namespace) -> int:
+    """Take what a project has already into a facility, for one of its machines."""
+    from cantiere.providers.openstack import OpenStack
+    from cantiere.workspace import open_site
+
+    workspace = open_site(options.site, None, {}, None)
+    provider = workspace.fleet.provider if workspace.fleet else None
+    if workspace.fleet is None or not isinstance(provider, OpenStack):
+        name = workspace.site.name
+        message = f"site {name!r} makes nothing in a project of OpenStack"
+        raise CantiereError(Problem("import.provider", message, "name a site with provider openstack", path=name))
+    asked = {machine.name: machine for machine in workspace.fleet.asked()}
+    if options.machine not in asked:
+        remedy = f"use one of: {', '.join(asked)}"
+        raise CantiereError(Problem("machine.unknown", f"there is no machine {options.machine!r}", remedy, path=options.machine))
+    with workspace.store.locked("import"):
+        state = workspace.store.load() or workspace.store.save(workspace.store.new(workspace.facility.name))
+        told = provider.adopt(asked[options.machine], options.resource, state.lineage)
+    print(json.dumps({"machine": options.machine, "imported": options.resource, "told": told}, indent=1) if options.json else told)
+    return 0
 
 
 def kubectl(workspace: Workspace, arguments: Sequence[str]) -> int:

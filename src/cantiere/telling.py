@@ -26,3 +26,13 @@ def beside(plan: Plan) -> None:
         print(f"  ! {note}")
     if plan.cost:
         print(plan.cost)
+
+
+def summary(plan: Plan) -> str:
+    """A plan in one line."""
+    if not plan.steps:
+        return "no changes: the facility is what the template asks for"
+    counts: dict[str, int] = {}
+    for step in plan.steps:
+        counts[step.action] = counts.get(step.action, 0) + 1
+    return f"{len(plan.steps)} steps: " + ", ".join(f"{number} to {action}" for action, number in counts.items())

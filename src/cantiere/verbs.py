@@ -24,10 +24,9 @@ from cantiere import (
     workflow_verbs,
 )
 from cantiere.errors import CantiereError, Problem, TemplateError
-from cantiere.telling import beside, warn
+from cantiere.telling import beside, summary, warn
 
 if TYPE_CHECKING:
-    from cantiere.plan.definition import Plan
     from cantiere.workspace import Workspace
 
 CHANGES = 5
@@ -92,15 +91,6 @@ def validate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(plan: Plan) -> str:
-    if not plan.steps:
-        return "no changes: the facility is what the template asks for"
-    counts: dict[str, int] = {}
-    for step in plan.steps:
-        counts[step.action] = counts.get(step.action, 0) + 1
-    return f"{len(plan.steps)} steps: " + ", ".join(f"{number} to {action}" for action, number in counts.items())
-
-
 def plan(options: argparse.Namespace) -> int:
     """Show what ``up`` would do."""
     from cantiere.converge import plan_of
@@ -112,7 +102,7 @@ def plan(options: argparse.Namespace) -> int:
     else:
         tell(made, print)
         beside(made)
-        print(_summary(made))
+        print(summary(made))
     return CHANGES if made.steps and options.exit_code else 0
 
 
@@ -132,7 +122,7 @@ def explain(options: argparse.Namespace) -> int:
     for place, expression in workspace.facility.expressions():
         print(f"  known once it runs: {place} = {expression}")
     beside(made)
-    print(_summary(made))
+    print(summary(made))
     return 0
 
 
@@ -387,6 +377,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "logs": logs,
     "exec": exec_,
     "ssh": ssh,
+    "import": machine_verbs.import_,
     "kubectl": kubectl,
     "helmfile": cluster_verbs.helmfile,
     "secrets": secrets,

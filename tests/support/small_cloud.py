@@ -322,6 +322,8 @@ class SmallCloud:
         if method == "DELETE":
             table.pop(key)
             return None
+        if method == "PUT":
+            table[key] |= body["volume"]
         return {"volume": table[key]}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cantiere import supply
+from cantiere.errors import CantiereError
 from cantiere.machines import jobs, nodes
 from cantiere.machines.fleet import ARCHITECTURE, Fleet
 from cantiere.machines.model import Change, Machine
@@ -90,8 +92,15 @@ class Apply:
         others = any(other.ready for it, other in self.seen.cluster.nodes.items() if it != name)
         if down and node and node.ready and others:
             nodes.empty(self.fleet.ssh, self._controls(), name, self.log)
-        seen = self.fleet.provider.update(self.machines[name], self.log)
+        try:
+            seen = self.fleet.provider.update(self.machines[name], self.log)
+        except CantiereError:
+            if down:
+                with contextlib.suppress(CantiereError):
+                    nodes.allow(self.fleet.ssh, self._controls(), name)
+            raise
         if down:
+            self.fleet.ssh.disconnect(name)  # of its last boot
             nodes.take_back(self.fleet.ssh, self._controls(), self.machines[name], self.log)
         return {"name": name, "address": seen.address}
 

@@ -150,8 +150,18 @@ def take_back(ssh: Ssh, controls: Sequence[Machine], machine: Machine, log: Call
             message = f"the node {name} is not ready {READY_SECONDS} s after its machine came back"
             raise CantiereError(Problem("node.silent", message, f"see `journalctl -u kubelet` on {name}; then run again", path=name))
         time.sleep(POLL_SECONDS)
-    helper = _helper(ssh, controls, name)
-    ssh.must(helper, f"{ASK} uncordon {name} && {ASK} annotate node {name} {DRAINED}-")
+    allow(ssh, controls, name)
+
+
+def allow(ssh: Ssh, controls: Sequence[Machine], name: str) -> None:
+    """Let pods come back to a node; where it is not ready, Kubernetes itself keeps them away.
+
+    Raises
+    ------
+    CantiereError
+        The control plane does not answer.
+    """
+    ssh.must(_helper(ssh, controls, name), f"{ASK} uncordon {name} && {ASK} annotate node {name} {DRAINED}-")
 
 
 def _execute_points(ssh: Ssh, helper: str, name: str) -> list[int]:
@@ -192,7 +202,7 @@ def _helper(ssh: Ssh, controls: Sequence[Machine], name: str) -> str:
     raise CantiereError(
         Problem(
             "cluster.silent",
-            f"{name} cannot leave: no control-plane machine answers for the cluster",
+            f"no control-plane machine answers for the node {name}",
             "bring a majority of the control-plane machines up first, or restore etcd from a backup",
             path=name,
         )

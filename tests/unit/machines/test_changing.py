@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cantiere.errors import CantiereError
+from cantiere.errors import CantiereError, Problem
 from cantiere.machines import nodes
 from cantiere.machines.apply import Apply
 from cantiere.machines.model import Change, Machine, MachineSeen
@@ -50,10 +50,12 @@ class Provider:
     makes_machines = True
 
     def __init__(self, said: list[str]) -> None:
-        self.said = said
+        self.said, self.full = said, False
 
     def update(self, machine: Machine, log: Any) -> MachineSeen:
         self.said.append(f"update {machine.name}")
+        if self.full:
+            raise CantiereError(Problem("openstack.no_host", "no host has room", "wait", path=machine.name))
         return MachineSeen(machine.name, "running", machine.address)
 
 
@@ -102,6 +104,14 @@ def test_a_machine_is_not_changed_while_its_pods_cannot_leave(tmp_path: Path, mo
     with pytest.raises(CantiereError, match="could not be drained"):
         apply.evaluate(STEP)
     assert "update worker-1" not in site.said
+
+
+def test_pods_come_back_where_the_change_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply, site = applying(tmp_path, monkeypatch, Change(("its flavor changes",), restarts=True), "control-1")
+    apply.fleet.provider.full = True  # type: ignore[attr-defined]
+    with pytest.raises(CantiereError, match="no host has room"):
+        apply.evaluate(STEP)
+    assert words(site)[-2:] == ["update worker-1", "uncordon by control-1"]
 
 
 def test_a_node_that_does_not_come_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,8 +163,8 @@ def test_rules_are_told(cloud: SmallCloud, tmp_path: Path) -> None:
     cloud.put("security-group-rules", SmallCloud.rule({"security_group_id": source.ground.groups()["machines"].id, **OPEN}))
     assert not source.prepared()
     assert source.adjustments() == (
-        "machines opens tcp 443 to 198.51.100.0/24, asked for by open_ports",
-        "machines closes tcp to 0.0.0.0/0",
+        "group machines opens tcp 443 to 198.51.100.0/24, asked for by open_ports",
+        "group machines closes tcp to 0.0.0.0/0",
     )
     source.ground.make("3f0c", print)
     assert source.prepared() and source.adjustments() == ()
@@ -176,9 +176,9 @@ def test_ports_that_the_template_asks_for(cloud: SmallCloud, tmp_path: Path) -> 
     given = ("cantiere-lab", tmp_path / "state")
     closed = OpenStack(*given, OPTIONS, KUBERNETES)
     open_ = OpenStack(*given, OPTIONS, KUBERNETES, None, {30443: "door"})
-    told = "machines opens tcp 30443 to 0.0.0.0/0, asked for by node door of the template"
+    told = "group machines opens tcp 30443 to 0.0.0.0/0, asked for by node door of the template"
     assert told in open_.adjustments() and not any("0.0.0.0/0" in line for line in closed.adjustments())
-    assert "control-plane opens tcp 6443 to 192.0.2.0/24, asked for by admin_cidrs" in closed.adjustments()
+    assert "group control-plane opens tcp 6443 to 192.0.2.0/24, asked for by admin_cidrs" in closed.adjustments()
     closed.ground.make(LINEAGE, print)
     assert closed.prepared() and not open_.prepared() and open_.whole() and open_.adjustments() == (told,)
     campus = OpenStack(*given, {**OPTIONS, "public_cidrs": ["198.51.100.0/24"]}, KUBERNETES, None, {30443: "door"})

@@ -79,8 +79,8 @@ class Ground:
         wanted = rules.rules(self.options, self.cluster.pod_subnet)
         differing = self._differing() or {group: (sorted(asked), {}) for group, asked in wanted.items()}
         asks = rules.asks(self.options)
-        opens = [f"{group} opens {rule}{asks.get(rule, '')}" for group, (missing, _) in differing.items() for rule in missing]
-        return (*opens, *(f"{group} closes {rule}" for group, (_, extra) in differing.items() for rule in extra))
+        opens = [f"group {group} opens {rule}{asks.get(rule, '')}" for group, (missing, _) in differing.items() for rule in missing]
+        return (*opens, *(f"group {group} closes {rule}" for group, (_, extra) in differing.items() for rule in extra))
 
     def whole(self) -> bool:
         """Whether all of it is there, whatever the groups' rules are."""

@@ -17,6 +17,7 @@ from cantiere.machines.ssh import Ssh
 from cantiere.machines.wanted import network_of
 from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.openstack import lost, marks
+from cantiere.providers.openstack.adoption import adopt
 from cantiere.providers.openstack.changes import compare, expected, held, specification
 from cantiere.providers.openstack.checks import Checks
 from cantiere.providers.openstack.cloud import JUST_SECONDS, KEPT_SECONDS, Cloud, There
@@ -194,6 +195,11 @@ class OpenStack(Provider):
         self._asked.setdefault(machine.name, machine)
         self.servers.switch(machine.name, on=True)
         return self._let_in(machine, self.cloud.there())
+
+    def adopt(self, machine: Machine, what: str, lineage: str) -> str:
+        """Take a floating IP or a volume that the project has already in; see :func:`cantiere.providers.openstack.adoption.adopt`."""
+        self._lineages.add(lineage)
+        return adopt(self.cloud, machine, what, lineage, floats=self._floats(machine))
 
     def update(self, machine: Machine, log: Log) -> MachineSeen:
         """Let a server's volumes grow, give it another flavor, and wait until SSH lets us in.

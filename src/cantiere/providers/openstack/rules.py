@@ -88,7 +88,7 @@ def rules(options: Opening, pod_subnet: str) -> Mapping[str, frozenset[Rule]]:
     return {MACHINES: frozenset(machines), CONTROL: frozenset(control)}
 
 
-def asks(options: Options) -> Mapping[Rule, str]:
+def asks(options: Opening) -> Mapping[Rule, str]:
     """Rule to who asks for it, as the end of a sentence; those of machines among each other are left out."""
     ports = {Rule(item.protocol, item.port, source): item.asks for item in options.open_ports for source in item.sources}
     own = [("icmp", 0), *(("tcp", port) for port in (SSH, API_PORT, WRITE_PORT))]
