@@ -205,7 +205,7 @@ def test_strangers_with_our_name(cloud: SmallCloud, tmp_path: Path) -> None:
     assert cloud.belongings() == before
 
 
-def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path) -> None:
+def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path, waits: Waits) -> None:
     """A router that leads to a network of somebody else too is not taken off it: that is told."""
     source = provider(tmp_path)
     raised(source, CONTROL)
@@ -216,6 +216,7 @@ def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path
     source.delete("control-1")
     with pytest.raises(CantiereError) as error:
         source.release()
+    assert waits.waited == [1.0, 2.0, 4.0, 8.0]  # it might have been about to go
     assert error.value.problems[0].code == "openstack.conflict" and joined["id"] in cloud.objects["ports"]
     cloud.objects["ports"].pop(joined["id"])
     source.release()
