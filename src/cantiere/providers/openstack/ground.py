@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from cantiere.errors import CantiereError
 from cantiere.machines.wanted import Network
 from cantiere.providers.base import Log
 from cantiere.providers.keys import new_key, public_key
@@ -15,7 +17,10 @@ from cantiere.providers.openstack.cloud import Cloud
 from cantiere.providers.openstack.marks import Mark
 from cantiere.state import write_atomic
 
+Answer = TypeVar("Answer")
 GATEWAY_OFFSET, DHCP_FIRST, DHCP_LAST = 1, 2, 19
+NO_WAY_OUT = "is not reachable from subnet"
+"""What the cloud says of a floating IP where the router is not on the machines' network."""
 POLICIES = {"soft": "soft-anti-affinity", "hard": "anti-affinity"}
 
 
@@ -35,6 +40,7 @@ class Ground:
     def __init__(self, cloud: Cloud, cluster: Network, key: Path) -> None:
         self.cloud, self.cluster, self.key = cloud, cluster, key
         self.options, self.prefix = cloud.options, cloud.prefix
+        self._rejoining = threading.Lock()
 
     def made(self) -> bool:
         """Whether all of it is there, and rules are as they should be."""
@@ -106,6 +112,27 @@ class Ground:
             self._remove(what, [item for item in self._listed(f"{what}s", listing) if item.name in names], delete)
         for file in self.key.parent.glob(f"*{self.key.name}*"):
             file.unlink(missing_ok=True)
+
+    def leading_out(self, call: Callable[[], Answer]) -> Answer:
+        """What a call gives that needs our router.
+
+        Where the network service was killed while it put the router on the network, the router's port is there and leads nowhere.
+        """
+        try:
+            return call()
+        except CantiereError as error:
+            if NO_WAY_OUT not in str(error) or self.options.network.name:
+                raise
+        with self._rejoining:
+            try:
+                return call()  # another machine's call may have mended it meanwhile
+            except CantiereError as error:
+                if NO_WAY_OUT not in str(error):
+                    raise
+            leave = partial(self._net.remove_interface_from_router, self._router(), port=self._interface())
+            self.cloud.ask(leave, "to take the router off its network", self.prefix)
+            self._make("router's interface", self._interface, self._join)
+            return call()
 
     def network(self) -> Any:
         """The machines' network, or None."""

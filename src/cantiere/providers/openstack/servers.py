@@ -175,7 +175,7 @@ class Servers:
                 return self._network.create_ip(floating_network_id=outside.id, port_id=port.id, description=str(mark))
             return found if found.port_id == port.id else self._network.update_ip(found, port_id=port.id)
 
-        return self.cloud.ask(make, "to get a floating IP", mark.node)
+        return self.ground.leading_out(partial(self.cloud.ask, make, "to get a floating IP", mark.node))
 
     def _volume(self, what: str, wanted: VolumeWanted, mark: Mark, image: str = "") -> Any:
         """A volume of the machine, ready for use; made anew where making it had failed."""
