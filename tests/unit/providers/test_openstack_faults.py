@@ -224,13 +224,18 @@ def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path
 
 
 def test_a_router_that_leads_nowhere(cloud: SmallCloud, tmp_path: Path) -> None:
-    """A router whose port the network service made, and was killed before it was the router's, is put on its network again."""
+    """A router that the network service did not live to finish is finished: with its port on the network, or with its way out."""
     words = "External network a is not reachable from subnet b. Therefore, cannot associate Port c with a Floating IP."
     cloud.faults.append(Fault("POST", "/floatingips$", 404, words, times=2))
     raised(provider(tmp_path), CONTROL)
     joins = [call.rpartition("/")[2] for call in cloud.asked if "router_interface" in call]
     assert joins == ["add_router_interface", "remove_router_interface", "add_router_interface"]
     assert provider(tmp_path).prepared() and len(cloud.objects["floatingips"]) == 1
+    [router] = cloud.objects["routers"].values()
+    way, router["external_gateway_info"] = router["external_gateway_info"], None
+    assert not provider(tmp_path).prepared()
+    raised(provider(tmp_path), CONTROL)
+    assert [item["external_gateway_info"] for item in cloud.objects["routers"].values()] == [way]
 
 
 def site(folder: Path) -> sites.Site:

@@ -48,7 +48,7 @@ class Ground:
             return False
         found = [self.network(), self.subnet(), self.groups().get(rules.CONTROL), self.key_pair()]
         if not self.options.network.name:
-            found.append(self._router() and self._interface())
+            found.append(self._leading_router() and self._interface())
         if self.options.anti_affinity != "none":
             found.append(self.server_group())
         if self.cluster.virtual_address:
@@ -75,7 +75,7 @@ class Ground:
             log(f"{self.prefix}: network {self.options.network.subnet} behind a router to {self.options.network.external}")
             self._make("network", self.network, lambda: self._net.create_network(name=self.prefix, description=mark))
             self._make("subnet", self.subnet, lambda: self._new_subnet(mark))
-            self._make("router", self._router, lambda: self._new_router(mark))
+            self._make("router", self._leading_router, lambda: self._new_router(mark))
             self._make("router's interface", self._interface, self._join)
         for group in (rules.MACHINES, rules.CONTROL):
             self._make(
@@ -216,8 +216,16 @@ class Ground:
         )
 
     def _new_router(self, mark: str) -> Any:
-        outside = self.cloud.network(self.options.network.external)
-        return self._net.create_router(name=self.prefix, description=mark, external_gateway_info={"network_id": outside.id})
+        outside, router = self.cloud.network(self.options.network.external), self._router()
+        gateway = {"network_id": outside.id}
+        if router:  # the network service did not live to give it one
+            return self._net.update_router(router, external_gateway_info=gateway)
+        return self._net.create_router(name=self.prefix, description=mark, external_gateway_info=gateway)
+
+    def _leading_router(self) -> Any:
+        """The router, or None where it leads nowhere."""
+        router = self._router()
+        return router if router and router.external_gateway_info else None
 
     def _router(self) -> Any:
         return self._first("routers", lambda: self._net.routers(name=self.prefix, project_id=self.cloud.project))
