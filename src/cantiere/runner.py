@@ -17,7 +17,7 @@ from cantiere.errors import CantiereError, Problem
 from cantiere.events import read_from
 from cantiere.inventory import REQUEST_VARIABLE
 from cantiere.progress import Progress
-from cantiere.runs import RUN_VARIABLE, scratch
+from cantiere.runs import RUN_VARIABLE, end_left_behind, scratch
 from cantiere.site import REPOSITORY, Site
 from cantiere.state import write_atomic
 from cantiere.workspace import CACHE, Workspace
@@ -75,11 +75,13 @@ def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Prog
     CantiereError
         The run failed; the problems are those of the failed tasks.
     """
+    of_site = ("-i", str(site.file))
+    end_left_behind(*of_site)
     with scratch() as folder:
         given = folder / "variables.json"
         logs = {f"{role}_events": str(folder / EVENTS) for role in ROLES}
         given.write_text(json.dumps({**variables, **logs}), encoding="utf-8")
-        words = ["-i", str(site.file), "-e", f"@{given}", f"playbooks/{name}.yml"]
+        words = [*of_site, "-e", f"@{given}", f"playbooks/{name}.yml"]
         if skip_tags:
             words += ["--skip-tags", skip_tags]
         return ansible(words, folder, request(variables), progress)

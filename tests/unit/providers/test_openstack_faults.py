@@ -207,7 +207,7 @@ def test_strangers_with_our_name(cloud: SmallCloud, tmp_path: Path) -> None:
     assert cloud.belongings() == before
 
 
-def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path) -> None:
+def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path, waits: Waits) -> None:
     """A router that leads to a network of somebody else too is not taken off it: that is told."""
     source = provider(tmp_path)
     raised(source, CONTROL)
@@ -218,10 +218,26 @@ def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path
     source.delete("control-1")
     with pytest.raises(CantiereError) as error:
         source.release()
+    assert waits.waited == [1.0, 2.0, 4.0, 8.0]  # it might have been about to go
     assert error.value.problems[0].code == "openstack.conflict" and joined["id"] in cloud.objects["ports"]
     cloud.objects["ports"].pop(joined["id"])
     source.release()
     assert cloud.names("networks") == ["theirs"] and not cloud.names("routers")
+
+
+def test_a_router_that_leads_nowhere(cloud: SmallCloud, tmp_path: Path) -> None:
+    """A router that the network service did not live to finish is finished: with its port on the network, or with its way out."""
+    words = "External network a is not reachable from subnet b. Therefore, cannot associate Port c with a Floating IP."
+    cloud.faults.append(Fault("POST", "/floatingips$", 404, words, times=2))
+    raised(provider(tmp_path), CONTROL)
+    joins = [call.rpartition("/")[2] for call in cloud.asked if "router_interface" in call]
+    assert joins == ["add_router_interface", "remove_router_interface", "add_router_interface"]
+    assert provider(tmp_path).prepared() and len(cloud.objects["floatingips"]) == 1
+    [router] = cloud.objects["routers"].values()
+    way, router["external_gateway_info"] = router["external_gateway_info"], None
+    assert not provider(tmp_path).prepared()
+    raised(provider(tmp_path), CONTROL)
+    assert [item["external_gateway_info"] for item in cloud.objects["routers"].values()] == [way]
 
 
 def site(folder: Path) -> sites.Site:

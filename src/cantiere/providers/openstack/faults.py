@@ -18,11 +18,14 @@ from cantiere.providers.base import Log
 Answer = TypeVar("Answer")
 FAULTS = (sdk.SDKException, keystone.ClientException, RequestException)
 """All that the SDK raises: a connection that fails is none of its own exceptions."""
-DROPPED = (keystone.ConnectFailure, keystone.DiscoveryFailure, Dropped, Timeout)
+DROPPED = (keystone.ConnectFailure, keystone.DiscoveryFailure, sdk.NotSupported, sdk.ServiceDiscoveryException, Dropped, Timeout)
+"""No connection; or none when the SDK asked the service which versions it has, at the first call."""
 PASSING = frozenset({429, 500, 502, 503, 504})
 TOO_LARGE = 413  # also how older services say "too many requests"
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between tries, where the service does not say how long."""
+LONGEST_CONFLICT = 8.0
+"""Up to this pause a 409 is tried again too: what holds an object is often being removed itself."""
 LONGEST_WAIT = 120.0
 """Seconds that one request waits for all its tries; a service that asks for more is not waited for."""
 QUOTA = ("quota", "exceeded allowed", "limit exceeded")
@@ -113,8 +116,9 @@ def pause_after(error: Exception, usual: float | None, left: float) -> float | N
     """
     status, asked = status_of(error), asked_to_wait(error)
     limited = status == TOO_LARGE and asked is not None and code_of(error) != "openstack.quota"
+    held = code_of(error) == "openstack.conflict" and usual is not None and usual <= LONGEST_CONFLICT
     pause = usual if usual is None or asked is None else asked
-    if pause is None or pause > left or not (status in PASSING or limited or isinstance(error, DROPPED)):
+    if pause is None or pause > left or not (status in PASSING or limited or held or isinstance(error, DROPPED)):
         return None
     return pause
 

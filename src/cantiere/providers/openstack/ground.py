@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from cantiere.errors import CantiereError
 from cantiere.machines.wanted import Network
 from cantiere.providers.base import Log
 from cantiere.providers.keys import new_key, public_key
@@ -18,7 +20,10 @@ from cantiere.providers.openstack.marks import Mark
 from cantiere.providers.openstack.shared import Shared
 from cantiere.state import write_atomic
 
+Answer = TypeVar("Answer")
 GATEWAY_OFFSET, DHCP_FIRST, DHCP_LAST = 1, 2, 19
+NO_WAY_OUT = "is not reachable from subnet"
+"""What the cloud says of a floating IP where the router is not on the machines' network."""
 POLICIES = {"soft": "soft-anti-affinity", "hard": "anti-affinity"}
 
 
@@ -65,6 +70,7 @@ class Ground:
         self.cloud, self.cluster, self.key = cloud, cluster, key
         self.options, self.prefix = cloud.options, cloud.prefix
         self._common, self._changed = Shared(self._look), 0.0
+        self._rejoining = threading.Lock()
 
     def common(self) -> Common:
         """What each server is made with; asked once for many of them."""
@@ -88,7 +94,7 @@ class Ground:
             return False
         found = [self.network(), self.subnet(), self.groups().get(rules.CONTROL), self.key_pair()]
         if not self.options.network.name:
-            found.append(self._router() and self._interface())
+            found.append(self._leading_router() and self._interface())
         if self.options.anti_affinity != "none":
             found.append(self.server_group())
         if self.cluster.virtual_address:
@@ -121,7 +127,7 @@ class Ground:
             log(f"{self.prefix}: network {self.options.network.subnet} behind a router to {self.options.network.external}")
             self._make("network", self.network, lambda: self._net.create_network(name=self.prefix, description=mark))
             self._make("subnet", self.subnet, lambda: self._new_subnet(mark))
-            self._make("router", self._router, lambda: self._new_router(mark))
+            self._make("router", self._leading_router, lambda: self._new_router(mark))
             self._make("router's interface", self._interface, self._join)
         for group in (rules.MACHINES, rules.CONTROL):
             self._make(
@@ -158,6 +164,27 @@ class Ground:
             self._remove(what, [item for item in self._listed(f"{what}s", listing) if item.name in names], delete)
         for file in self.key.parent.glob(f"*{self.key.name}*"):
             file.unlink(missing_ok=True)
+
+    def leading_out(self, call: Callable[[], Answer]) -> Answer:
+        """What a call gives that needs our router.
+
+        Where the network service was killed while it put the router on the network, the router's port is there and leads nowhere.
+        """
+        try:
+            return call()
+        except CantiereError as error:
+            if NO_WAY_OUT not in str(error) or self.options.network.name:
+                raise
+        with self._rejoining:
+            try:
+                return call()  # another machine's call may have mended it meanwhile
+            except CantiereError as error:
+                if NO_WAY_OUT not in str(error):
+                    raise
+            leave = partial(self._net.remove_interface_from_router, self._router(), port=self._interface())
+            self.cloud.ask(leave, "to take the router off its network", self.prefix)
+            self._make("router's interface", self._interface, self._join)
+            return call()
 
     def network(self) -> Any:
         """The machines' network, or None."""
@@ -247,8 +274,16 @@ class Ground:
         )
 
     def _new_router(self, mark: str) -> Any:
-        outside = self.cloud.network(self.options.network.external)
-        return self._net.create_router(name=self.prefix, description=mark, external_gateway_info={"network_id": outside.id})
+        outside, router = self.cloud.network(self.options.network.external), self._router()
+        gateway = {"network_id": outside.id}
+        if router:  # the network service did not live to give it one
+            return self._net.update_router(router, external_gateway_info=gateway)
+        return self._net.create_router(name=self.prefix, description=mark, external_gateway_info=gateway)
+
+    def _leading_router(self) -> Any:
+        """The router, or None where it leads nowhere."""
+        router = self._router()
+        return router if router and router.external_gateway_info else None
 
     def _router(self) -> Any:
         return self._first("routers", lambda: self._net.routers(name=self.prefix, project_id=self.cloud.project))

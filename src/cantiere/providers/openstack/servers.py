@@ -191,7 +191,7 @@ class Servers:
                 return self._network.create_ip(**body)
             return found if found.port_id == port.id else self._network.update_ip(found, port_id=port.id)
 
-        return self._change("floating", mark.node, make, "to get a floating IP")
+        return self.ground.leading_out(partial(self._change, "floating", mark.node, make, "to get a floating IP"))
 
     def _asked_volumes(self, order: Order, mark: Mark) -> dict[str, Any]:
         """The volumes of a machine, by what they are for; they may not be ready yet."""
