@@ -42,9 +42,9 @@ exec env PYTHONPATH=/usr/local/lib/bed python3 -m tests.openstack.inside.boot "$
 """
 """The bed's mounts, seen by nobody else.
 
-Servers' disks are shared within it: daemons in namespaces of their own would keep one that was unmounted. Its root is that of the whole
-namespace, not of a process: who enters a server's namespaces, as one does who runs a command in a container, would else come out on this
-machine.
+Servers' disks are shared within it: daemons in namespaces of their own would keep one that was unmounted. Its root is that of the
+whole namespace, not of a process: who enters a server's namespaces, as one does who runs a command in a container, would come out on
+this machine.
 """
 
 FOLDERS = ("upper", "work", "root", "servers")

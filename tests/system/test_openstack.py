@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -20,6 +19,7 @@ from cantiere.machines.model import Machine
 from cantiere.machines.ssh import Ssh
 from cantiere.providers.openstack import OpenStack
 from cantiere.state import StateStore
+from support.testbed import belongings, project
 from support.tree import REPOSITORY
 
 pytestmark = pytest.mark.full
@@ -41,50 +41,15 @@ KILL_AFTER = (3.0, 8.0, 15.0)
 RAISE = "import sys; from test_openstack import raised, source; raised(source(sys.argv[1]))"
 
 
-def bed(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the test bed."""
-    command = [sys.executable, "-m", "tests.openstack", *words]
-    return subprocess.run(command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, check=False)
-
-
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY / 'tests'}:{Path(__file__).parent}"}
 
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Any]:
-    """The project of a real OpenStack whose servers are system containers; one that is up already stays up."""
-    running = json.loads(bed("status").stdout)
-    mine = not running["up"] or running["compute"] != "nspawn"
-    if mine:
-        assert bed("down").returncode == 0
-        done = bed("up", "--compute", "nspawn")
-        assert done.returncode == 0, done.stdout + done.stderr
-    given = bed("env").stdout.removeprefix("export ").split()
-    os.environ.update(item.split("=", 1) for item in given)
-    import openstack
-
-    yield openstack.connect(cloud="testbed")
-    if mine:
-        assert bed("down").returncode == 0
-
-
-def belongings(cloud: Any) -> set[str]:
-    """Everything that the project has."""
-    mine = {"project_id": cloud.current_project_id}
-    kinds = {
-        "server": cloud.compute.servers(),
-        "key pair": cloud.compute.keypairs(),
-        "server group": cloud.compute.server_groups(),
-        "volume": cloud.block_storage.volumes(),
-        "port": cloud.network.ports(**mine),
-        "network": cloud.network.networks(**mine),
-        "subnet": cloud.network.subnets(**mine),
-        "router": cloud.network.routers(**mine),
-        "security group": cloud.network.security_groups(**mine),
-        "floating IP": cloud.network.ips(**mine),
-    }
-    return {f"{kind} {item.id}" for kind, items in kinds.items() for item in items}
+    """The project of a real OpenStack whose servers are system containers."""
+    with project() as connection:
+        yield connection
 
 
 def source(folder: str | Path, **options: Any) -> OpenStack:

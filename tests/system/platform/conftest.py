@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -51,6 +51,8 @@ class Platform:
     """The facility on a cluster, and a hand on the cluster that is not the program's."""
 
     size = SIZE
+    machines: ClassVar[Sequence[str]] = MACHINES
+    """The site that has the cluster."""
 
     def __init__(self, cantiere: CommandLine, site: str) -> None:
         self.cantiere = cantiere
@@ -77,11 +79,11 @@ class Platform:
         return found
 
     def kubectl(self, *arguments: str) -> str:
-        return str(self.cantiere.run("kubectl", *MACHINES, "--", *arguments).stdout)
+        return str(self.cantiere.run("kubectl", *self.machines, "--", *arguments).stdout)
 
     def apply(self, item: dict[str, Any]) -> None:
         """Make an object, or make it what it should be."""
-        command = [REPOSITORY / "cantiere", "kubectl", *MACHINES, "--", "apply", "-f", "-"]
+        command = [REPOSITORY / "cantiere", "kubectl", *self.machines, "--", "apply", "-f", "-"]
         subprocess.run(command, cwd=REPOSITORY, input=json.dumps(item), text=True, check=True, capture_output=True)
 
     def objects(self, kind: str, *arguments: str) -> list[dict[str, Any]]:
