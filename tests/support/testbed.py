@@ -1,4 +1,4 @@
-"""The OpenStack test bed, as scenarios use it."""
+"""The OpenStack test bed in scenarios: its command line, and a site whose provider is its project."""
 
 from __future__ import annotations
 
@@ -6,18 +6,49 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from cantiere.machines.model import Machine
+from cantiere.machines.ssh import Ssh
+from cantiere.providers.openstack import OpenStack
+from cantiere.state import StateStore
 from support.tree import REPOSITORY
+
+sys.path.insert(0, str(REPOSITORY))
+from tests.openstack.layout import SUBNET
+
+PREFIX = "cantiere-ctos"
+OPTIONS: dict[str, Any] = {
+    "type": "openstack",
+    "cloud": "testbed",
+    "network": {"subnet": "10.30.0.0/24", "external": "public"},
+    "image": {"properties": {"os_distro": "debian"}},
+    "admin_cidrs": [str(SUBNET)],
+}
+KUBERNETES = {"virtual_address": "10.30.0.10"}
+CONTROL = Machine("control-1", "control", ("control-plane",), "")
+WORKER = Machine("worker-1", "worker", ("worker",), "")
+RAISE = "import sys; from support.testbed import raised, source; raised(source(sys.argv[1]))"
+LOWER = "import sys; from support.testbed import lowered, source; lowered(source(sys.argv[1]))"
+"""Programs that raise and remove the two machines of the site whose state is in a folder, to be killed meanwhile."""
 
 
 def bed(*words: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the test bed."""
     command = [sys.executable, "-m", "tests.openstack", *words]
-    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY / 'tests'}"}
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, check=False)
+
+
+def start(*words: str) -> subprocess.Popen[bytes]:
+    """Start a program of Python's with what scenarios import, in a process group of its own."""
+    return subprocess.Popen([sys.executable, *words], cwd=REPOSITORY, env=environment(), start_new_session=True)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY / 'tests'}"}
 
 
 @contextmanager
@@ -56,3 +87,34 @@ def belongings(cloud: Any) -> set[str]:
         "floating IP": cloud.network.ips(**mine),
     }
     return {f"{kind} {item.id}" for kind, items in kinds.items() for item in items}
+
+
+def source(folder: str | Path, **options: Any) -> OpenStack:
+    """The provider of a site whose state is in a folder."""
+    store = StateStore(Path(folder))
+    if store.load() is None:
+        store.save(store.new("test"))
+    return OpenStack(PREFIX, Path(folder), {**OPTIONS, **options}, KUBERNETES)
+
+
+def lineage(provider: OpenStack) -> str:
+    """The lineage in the state of its site."""
+    state = provider.store.load()
+    assert state is not None
+    return state.lineage
+
+
+def raised(provider: OpenStack, *machines: Machine) -> tuple[Machine, ...]:
+    """Machines made at the same time, with their log-in."""
+    wanted: Sequence[Machine] = machines or (CONTROL, WORKER)
+    placed, problems = provider.place(wanted)
+    assert problems == []
+    provider.prepare(lineage(provider), print)
+    Ssh.each(placed, lambda machine: provider.create(machine, lineage(provider), print))
+    return provider.place(wanted)[0]
+
+
+def lowered(provider: OpenStack) -> None:
+    """All machines removed at the same time, and then what they shared."""
+    Ssh.each([Machine(name, "", (), "") for name in provider.observe()], lambda machine: provider.delete(machine.name))
+    provider.release()

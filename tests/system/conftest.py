@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.testbed import belongings, lowered, project, source
 from support.tree import REPOSITORY
 
 LOCK = Path("/run/lock/cantiere-system-tests")
@@ -116,3 +117,22 @@ def facility(cantiere: CommandLine) -> CommandLine:
     """The command line, with the facility of this machine up as its template asks for."""
     cantiere.run("up")
     return cantiere
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Any]:
+    """The project of a real OpenStack whose servers are system containers; one that is up already stays up."""
+    with project() as connection:
+        yield connection
+
+
+@pytest.fixture
+def folder(cloud: Any, tmp_path: Path) -> Iterator[Path]:
+    """State of a site in that project; whatever a test makes is removed, and nothing else."""
+    before = belongings(cloud)
+    yield tmp_path
+    provider = source(tmp_path)
+    lowered(provider)
+    provider.release()
+    assert belongings(cloud) == before
+    assert not provider.holds()

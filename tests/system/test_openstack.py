@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,75 +15,13 @@ from cantiere.errors import CantiereError
 from cantiere.machines.model import Machine
 from cantiere.machines.ssh import Ssh
 from cantiere.providers.openstack import OpenStack
-from cantiere.state import StateStore
-from support.testbed import belongings, project
-from support.tree import REPOSITORY
+from support.testbed import CONTROL, KUBERNETES, OPTIONS, PREFIX, RAISE, WORKER, lineage, raised, source, start
 
 pytestmark = pytest.mark.full
 
-PREFIX = "ctos"
-OPTIONS: dict[str, Any] = {
-    "type": "openstack",
-    "cloud": "testbed",
-    "network": {"subnet": "10.30.0.0/24", "external": "public"},
-    "image": {"properties": {"os_distro": "debian"}},
-    "admin_cidrs": ["10.150.0.0/16"],
-}
-KUBERNETES = {"virtual_address": "10.30.0.10"}
-CONTROL = Machine("control-1", "control", ("control-plane",), "")
-WORKER = Machine("worker-1", "worker", ("worker",), "")
 DOOR = 8080
 KILL_AFTER = (3.0, 8.0, 15.0)
 """Seconds; while shared objects are made, and while servers are."""
-RAISE = "import sys; from test_openstack import raised, source; raised(source(sys.argv[1]))"
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY / 'tests'}:{Path(__file__).parent}"}
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Any]:
-    """The project of a real OpenStack whose servers are system containers."""
-    with project() as connection:
-        yield connection
-
-
-def source(folder: str | Path, **options: Any) -> OpenStack:
-    """The provider of a site whose state is in a folder."""
-    store = StateStore(Path(folder))
-    if store.load() is None:
-        store.save(store.new("test"))
-    return OpenStack(PREFIX, Path(folder), {**OPTIONS, **options}, KUBERNETES)
-
-
-def lineage(provider: OpenStack) -> str:
-    state = provider.store.load()
-    assert state is not None
-    return state.lineage
-
-
-def raised(provider: OpenStack, *machines: Machine) -> tuple[Machine, ...]:
-    """Machines made at the same time, with their log-in."""
-    wanted = machines or (CONTROL, WORKER)
-    placed, problems = provider.place(wanted)
-    assert problems == []
-    provider.prepare(lineage(provider), print)
-    Ssh.each(placed, lambda machine: provider.create(machine, lineage(provider), print))
-    return provider.place(wanted)[0]
-
-
-@pytest.fixture
-def folder(cloud: Any, tmp_path: Path) -> Iterator[Path]:
-    """State of a site; whatever a test makes is removed, and nothing else."""
-    before = belongings(cloud)
-    yield tmp_path
-    provider = source(tmp_path)
-    Ssh.each([Machine(name, "", (), "") for name in provider.observe()], lambda machine: provider.delete(machine.name))
-    provider.release()
-    provider.release()
-    assert belongings(cloud) == before
-    assert not provider.holds()
 
 
 def opens(address: str, port: int) -> bool:
@@ -116,7 +51,7 @@ def test_servers_one_can_log_in_to(cloud: Any, folder: Path) -> None:
     knock = f"import socket; socket.create_connection(('{placed[0].address}', {DOOR}), 2)"
     ssh.must("worker-1", f'for i in $(seq 20); do python3 -c "{knock}" && exit; sleep 1; done; exit 1')
     assert opens(door, 22) and not opens(door, DOOR)
-    opened = source(folder, open_ports=[{"port": DOOR, "from": ["10.150.0.0/16"]}])
+    opened = source(folder, open_ports=[{"port": DOOR, "from": OPTIONS["admin_cidrs"]}])
     assert not opened.prepared()
     opened.prepare(lineage(opened), print)
     assert opened.prepared() and opens(door, DOOR)
@@ -157,7 +92,7 @@ def test_no_host_has_room(cloud: Any, folder: Path) -> None:
 def test_killed(cloud: Any, folder: Path) -> None:
     """Killed at several moments, the next run goes on, and nothing is there twice."""
     for moment in KILL_AFTER:
-        work = subprocess.Popen([sys.executable, "-c", RAISE, folder], env=environment(), start_new_session=True)
+        work = start("-c", RAISE, str(folder))
         time.sleep(moment)
         os.killpg(work.pid, signal.SIGKILL)
         work.wait()

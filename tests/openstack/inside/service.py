@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 
 from tests.openstack.inside import daemons
 from tests.openstack.inside.daemons import Daemon
+from tests.openstack.layout import API
 
 
 def every() -> dict[str, Daemon]:
     """All that can be stopped and started, by name."""
-    found = (daemons.rabbitmq(), daemons.keystone(), *daemons.apis(), *daemons.workers(), *daemons.metadata())
+    found = (daemons.memcached(), daemons.rabbitmq(), daemons.keystone(), *daemons.apis(), *daemons.workers(), *daemons.metadata())
     return {daemon.name: daemon for daemon in found}
 
 
@@ -25,8 +27,17 @@ def stop(name: str) -> None:
     number = int(file.read_text(encoding="utf-8"))
     if not daemons.ended(number):
         os.killpg(number, signal.SIGKILL)
-    while not daemons.ended(number):
+    while not daemons.ended(number) or _answers(every()[name]):
         time.sleep(daemons.PAUSE)
+
+
+def _answers(daemon: Daemon) -> bool:
+    """Whether a port is still held by what a killed process had started."""
+    try:
+        socket.create_connection(("127.0.0.1" if daemon.local else API, daemon.port), timeout=1).close()
+    except OSError:
+        return False
+    return bool(daemon.port)
 
 
 def main() -> int:

@@ -115,6 +115,17 @@ def test_waits_until_a_date(cloud: SmallCloud, tmp_path: Path, waits: Waits) -> 
     assert 15 < waited <= 20
 
 
+def test_tokens_that_end_in_several_threads(cloud: SmallCloud, tmp_path: Path, waits: Waits) -> None:
+    """Of the threads whose token ended the SDK logs in again for one; the others ask once more, and not for ever."""
+    cloud.faults.append(Fault("GET", "/servers/detail$", 401, "The request you have made requires authentication.", times=2))
+    provider(tmp_path).observe()
+    assert waits.waited == [1.0]
+    cloud.faults.append(Fault("GET", "/servers/detail$", 401, "The request you have made requires authentication.", times=99))
+    with pytest.raises(CantiereError) as error:
+        provider(tmp_path).observe()
+    assert error.value.problems[0].code == "openstack.auth" and waits.waited == [1.0, 1.0]
+
+
 def test_a_silent_service_is_not_waited_for_for_ever(cloud: SmallCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert provider(tmp_path).cloud.connection.session.timeout == 60.0
     file = tmp_path / "clouds.yaml"

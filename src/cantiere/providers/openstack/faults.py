@@ -117,8 +117,10 @@ def pause_after(error: Exception, usual: float | None, left: float) -> float | N
     status, asked = status_of(error), asked_to_wait(error)
     limited = status == TOO_LARGE and asked is not None and code_of(error) != "openstack.quota"
     held = code_of(error) == "openstack.conflict" and usual is not None and usual <= LONGEST_CONFLICT
+    # of threads whose token ended at the same time, the SDK logs in again for one; where no log-in helps, it raises another exception
+    ended = status == 401 and isinstance(error, sdk.HttpException) and usual in PAUSES[:1]
     pause = usual if usual is None or asked is None else asked
-    if pause is None or pause > left or not (status in PASSING or limited or held or isinstance(error, DROPPED)):
+    if pause is None or pause > left or not (status in PASSING or limited or held or ended or isinstance(error, DROPPED)):
         return None
     return pause
 

@@ -14,7 +14,7 @@ from cantiere.errors import CantiereError
 from cantiere.machines.wanted import Network
 from cantiere.providers.base import Log
 from cantiere.providers.keys import new_key, public_key
-from cantiere.providers.openstack import rules
+from cantiere.providers.openstack import marks, rules
 from cantiere.providers.openstack.cloud import KEPT_SECONDS, Cloud
 from cantiere.providers.openstack.marks import Mark
 from cantiere.providers.openstack.shared import Shared
@@ -181,8 +181,11 @@ class Ground:
             except CantiereError as error:
                 if NO_WAY_OUT not in str(error):
                     raise
-            leave = partial(self._net.remove_interface_from_router, self._router(), port=self._interface())
-            self.cloud.ask(leave, "to take the router off its network", self.prefix)
+            router, interface = self._router(), self._interface()
+            self._make("router's way out", self._leading_router, lambda: self._new_router(str(marks.of(router))))
+            if interface:
+                leave = partial(self._net.remove_interface_from_router, router, port=interface)
+                self.cloud.ask(leave, "to take the router off its network", self.prefix)
             self._make("router's interface", self._interface, self._join)
             return call()
 
