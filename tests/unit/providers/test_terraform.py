@@ -261,6 +261,16 @@ def test_together() -> None:
     assert [sorted(run) for run in runs] == [["first"], ["bad", "fine", "good"]]
 
 
+def test_what_machines_share_stays() -> None:
+    """While machines go on, nothing that they share is made anew; rules come and go, and without machines everything may."""
+    change = {"actions": ["delete", "create"], "replace_paths": [["cidr"]]}
+    plan = {"resource_changes": [{"address": "subnet", "change": change}, {"address": "rule", "index": "tcp 22", "change": change}]}
+    assert [str(problem).partition("\n")[0] for problem in seen.refused(plan, {"w-1"})] == [
+        "terraform: subnet would be replaced, which nobody asked for (cidr changed) [terraform.replaces]"
+    ]
+    assert seen.refused(plan, ()) == []
+
+
 def test_words_of_the_program() -> None:
     """Errors as JSON name the machine whose object failed; those as text are told without ornament; secrets of a snippet are not."""
     line = {"@level": "error", "diagnostic": {"summary": "Error creating", "detail": "409", "address": 'module.f.x.machine["w-1"]'}}

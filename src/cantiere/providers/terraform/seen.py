@@ -70,7 +70,9 @@ def changes(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def refused(plan: Mapping[str, Any], kept: Collection[str]) -> list[Problem]:
-    """What a plan must not do: remove or replace an object of a machine that goes on.
+    """What a plan must not do: remove or replace an object of a machine that goes on, or one that such machines share.
+
+    What has an index of another kind (a rule of many) may come and go.
 
     Parameters
     ----------
@@ -79,17 +81,17 @@ def refused(plan: Mapping[str, Any], kept: Collection[str]) -> list[Problem]:
     kept:
         Names of these machines.
     """
-    return [
-        Problem(
-            "terraform.replaces",
-            f"{item['address']} would be {'replaced' if 'create' in item['change']['actions'] else 'removed'}, which nobody asked for"
-            + (f" ({', '.join(_paths(item))} changed)" if _paths(item) else ""),
-            f"put the module, its variables or the cloud back as they were, or have the machine made anew: `up --replace {item['index']}`",
-            path=str(item["index"]),
-        )
-        for item in changes(plan)
-        if item.get("index") in kept and "delete" in item["change"]["actions"] and item.get("action_reason") != TAINTED
-    ]
+    found = []
+    for item in changes(plan):
+        owner, actions = item.get("index"), item["change"]["actions"]
+        if "delete" not in actions or item.get("action_reason") == TAINTED or not kept or owner not in {None, *kept}:
+            continue
+        anew = f"have the machine made anew: `up --replace {owner}`" if owner else "take the facility down first"
+        why = f" ({', '.join(_paths(item))} changed)" if _paths(item) else ""
+        message = f"{item['address']} would be {'replaced' if 'create' in actions else 'removed'}, which nobody asked for{why}"
+        remedy = f"put the module, its variables or the cloud back as they were, or {anew}"
+        found.append(Problem("terraform.replaces", message, remedy, path=str(owner or "terraform")))
+    return found
 
 
 def words(plan: Mapping[str, Any]) -> list[str]:
