@@ -11,6 +11,7 @@ from cantiere.machines.model import MachineSeen
 
 STATES = ("running", "stopped", "broken")
 QUIET = ({"no-op"}, {"read"})
+ENDED = ("apply_complete", "apply_errored")
 TAINTED = "replace_because_tainted"
 
 
@@ -120,16 +121,30 @@ def made(journal: str) -> dict[str, str]:
     journal:
         What it printed: a JSON document a line, the last of which may be cut off.
     """
-    found = {}
+    done = [hook for kind, hook in _creations(journal) if kind == "apply_complete" and hook.get("id_value")]
+    return {str(hook["resource"]["addr"]): str(hook["id_value"]) for hook in done}
+
+
+def begun(journal: str) -> set[str]:
+    """Addresses of the objects that a run was making when it ended."""
+    found = set[str]()
+    for kind, hook in _creations(journal):
+        address = str(hook["resource"]["addr"])
+        if kind == "apply_start":
+            found.add(address)
+        elif kind in ENDED:
+            found.discard(address)
+    return found
+
+
+def _creations(journal: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for line in journal.splitlines():
         try:
             said = json.loads(line)
         except ValueError:
             continue
-        hook = said.get("hook") or {}
-        if said.get("type") == "apply_complete" and hook.get("action") == "create" and hook.get("id_value"):
-            found[str(hook["resource"]["addr"])] = str(hook["id_value"])
-    return found
+        if (hook := said.get("hook")) and hook.get("action") == "create":
+            yield str(said.get("type")), hook
 
 
 def _paths(item: Mapping[str, Any]) -> list[str]:
