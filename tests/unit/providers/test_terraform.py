@@ -261,6 +261,16 @@ def test_together() -> None:
     assert [sorted(run) for run in runs] == [["first"], ["bad", "fine", "good"]]
 
 
+def test_what_machines_share_stays() -> None:
+    """While machines go on, nothing that they share is made anew; rules come and go, and without machines everything may."""
+    change = {"actions": ["delete", "create"], "replace_paths": [["cidr"]]}
+    plan = {"resource_changes": [{"address": "subnet", "change": change}, {"address": "rule", "index": "tcp 22", "change": change}]}
+    assert [str(problem).partition("\n")[0] for problem in seen.refused(plan, {"w-1"})] == [
+        "terraform: subnet would be replaced, which nobody asked for (cidr changed) [terraform.replaces]"
+    ]
+    assert seen.refused(plan, ()) == []
+
+
 def test_words_of_the_program() -> None:
     """Errors as JSON name the machine whose object failed; those as text are told without ornament; secrets of a snippet are not."""
     line = {"@level": "error", "diagnostic": {"summary": "Error creating", "detail": "409", "address": 'module.f.x.machine["w-1"]'}}
@@ -268,6 +278,20 @@ def test_words_of_the_program() -> None:
     problem = told("apply", json.dumps(line) + "\nnoise", Path("/s"))[0]
     assert (problem.code, problem.path) == ("terraform.apply", "w-1") and "secret" not in str(problem)
     assert told("init", "\x1b[31m╷\n│ Error: no plugin\n╵", Path("/s"))[0].message == "Error: no plugin"
-    assert seen.made(
-        '{"type": "apply_complete", "hook": {"action": "create", "id_value": "7", "resource": {"addr": "a"}}}\n{"type": "app'
-    ) == {"a": "7"}
+
+
+def test_journal() -> None:
+    """What a run had made and what it was making are read from its journal, the last line of which may be cut off."""
+    lines = [
+        {"type": kind, "hook": {"action": "create", "resource": {"addr": address}, **more}}
+        for kind, address, more in (
+            ("apply_start", "a", {}),
+            ("apply_start", "b", {}),
+            ("apply_start", "c", {}),
+            ("apply_complete", "a", {"id_value": "7"}),
+            ("apply_errored", "b", {}),
+        )
+    ]
+    journal = "\n".join(map(json.dumps, lines)) + '\n{"type": "app'
+    assert seen.made(journal) == {"a": "7"}
+    assert seen.begun(journal) == {"c"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cantiere.state import write_atomic
 from cantiere.supply.pins import Supplied
 
 PLAN, CANDIDATE = "last.tfplan", "candidate.tfvars.json"
+STRAY_SECONDS, STRAY_PAUSE = 45.0, 3.0
 
 
 class Runs:
@@ -139,10 +141,19 @@ class Runs:
         known = {str(item["address"]) for item in seen.resources(self._state())}
         found = {address: True for address, identifier in made.items() if address not in known and self._take(address, identifier)}
         if "strays" in self.root.document()["output"]:
-            strays = seen.outputs(self._passing(refresh_only=True).get("planned_values") or {}, "strays")
-            full = {f"module.{MODULE}.{address}": str(identifier) for address, identifier in sorted(strays.items())}
-            found |= {address: False for address, identifier in full.items() if self._take(address, identifier)}
+            begun = seen.begun(journal.read_text(encoding="utf-8")) - known
+            end = time.monotonic() + STRAY_SECONDS
+            strays = self._strays()
+            while begun - strays.keys() and time.monotonic() < end:  # a cloud shows only after a while what it was asked for
+                time.sleep(STRAY_PAUSE)
+                strays = self._strays()
+            found |= {address: False for address, identifier in strays.items() if self._take(address, identifier)}
         return found
+
+    def _strays(self) -> dict[str, str]:
+        """Address to identifier of what the module knows to be there and not in the state."""
+        told = seen.outputs(self._passing(refresh_only=True).get("planned_values") or {}, "strays")
+        return {f"module.{MODULE}.{address}": str(identifier) for address, identifier in sorted(told.items())}
 
     def _take(self, address: str, identifier: str) -> bool:
         """Take one object into the state; False where it is gone."""

@@ -11,6 +11,7 @@ from cantiere.machines.model import MachineSeen
 
 STATES = ("running", "stopped", "broken")
 QUIET = ({"no-op"}, {"read"})
+ENDED = ("apply_complete", "apply_errored")
 TAINTED = "replace_because_tainted"
 
 
@@ -70,7 +71,9 @@ def changes(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def refused(plan: Mapping[str, Any], kept: Collection[str]) -> list[Problem]:
-    """What a plan must not do: remove or replace an object of a machine that goes on.
+    """What a plan must not do: remove or replace an object of a machine that goes on, or one that such machines share.
+
+    What has an index of another kind (a rule of many) may come and go.
 
     Parameters
     ----------
@@ -79,17 +82,17 @@ def refused(plan: Mapping[str, Any], kept: Collection[str]) -> list[Problem]:
     kept:
         Names of these machines.
     """
-    return [
-        Problem(
-            "terraform.replaces",
-            f"{item['address']} would be {'replaced' if 'create' in item['change']['actions'] else 'removed'}, which nobody asked for"
-            + (f" ({', '.join(_paths(item))} changed)" if _paths(item) else ""),
-            f"put the module, its variables or the cloud back as they were, or have the machine made anew: `up --replace {item['index']}`",
-            path=str(item["index"]),
-        )
-        for item in changes(plan)
-        if item.get("index") in kept and "delete" in item["change"]["actions"] and item.get("action_reason") != TAINTED
-    ]
+    found = []
+    for item in changes(plan):
+        owner, actions = item.get("index"), item["change"]["actions"]
+        if "delete" not in actions or item.get("action_reason") == TAINTED or not kept or owner not in {None, *kept}:
+            continue
+        anew = f"have the machine made anew: `up --replace {owner}`" if owner else "take the facility down first"
+        why = f" ({', '.join(_paths(item))} changed)" if _paths(item) else ""
+        message = f"{item['address']} would be {'replaced' if 'create' in actions else 'removed'}, which nobody asked for{why}"
+        remedy = f"put the module, its variables or the cloud back as they were, or {anew}"
+        found.append(Problem("terraform.replaces", message, remedy, path=str(owner or "terraform")))
+    return found
 
 
 def words(plan: Mapping[str, Any]) -> list[str]:
@@ -118,16 +121,30 @@ def made(journal: str) -> dict[str, str]:
     journal:
         What it printed: a JSON document a line, the last of which may be cut off.
     """
-    found = {}
+    done = [hook for kind, hook in _creations(journal) if kind == "apply_complete" and hook.get("id_value")]
+    return {str(hook["resource"]["addr"]): str(hook["id_value"]) for hook in done}
+
+
+def begun(journal: str) -> set[str]:
+    """Addresses of the objects that a run was making when it ended."""
+    found = set[str]()
+    for kind, hook in _creations(journal):
+        address = str(hook["resource"]["addr"])
+        if kind == "apply_start":
+            found.add(address)
+        elif kind in ENDED:
+            found.discard(address)
+    return found
+
+
+def _creations(journal: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for line in journal.splitlines():
         try:
             said = json.loads(line)
         except ValueError:
             continue
-        hook = said.get("hook") or {}
-        if said.get("type") == "apply_complete" and hook.get("action") == "create" and hook.get("id_value"):
-            found[str(hook["resource"]["addr"])] = str(hook["id_value"])
-    return found
+        if (hook := said.get("hook")) and hook.get("action") == "create":
+            yield str(said.get("type")), hook
 
 
 def _paths(item: Mapping[str, Any]) -> list[str]:
