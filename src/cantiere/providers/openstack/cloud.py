@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -55,7 +55,7 @@ class There:
         return sorted({*self.servers, *self.ports, *self.floating, *self.volumes} - {""})
 
 
-KINDS = tuple(item.name for item in fields(There))
+KINDS = ("servers", "ports", "floating", "volumes")
 
 
 class Cloud:
@@ -168,7 +168,7 @@ class Cloud:
             return listing.get(max(now - (age and age + listing.took), *self._changed.values(), 0.0))
 
         with ThreadPoolExecutor(len(kinds)) as pool:
-            return There(*pool.map(seen, kinds))
+            return There(**dict(zip(kinds, pool.map(seen, kinds), strict=True)))
 
     def mine(self, kind: str, node: str, age: float = KEPT_SECONDS) -> Sequence[Any]:
         """What one machine has of one kind.
