@@ -244,8 +244,8 @@ class OpenStack(Provider):
     def _jump(self, name: str) -> Machine:
         """The machine that leads to others, as far as it is made; while it is not, it is looked for again and again."""
         for age in (KEPT_SECONDS, PAUSE):
-            kinds = {kind: {name: self.cloud.mine(kind, name, age)} for kind in ("servers", "ports", "floating")}
-            found = self._reached(self._asked[name], There(**kinds))
+            servers, ports, ips = ({name: self.cloud.mine(kind, name, age)} for kind in ("servers", "ports", "floating"))
+            found = self._reached(self._asked[name], There(servers, ports, ips))
             if found.host_key and found.door:
                 break
         return found
