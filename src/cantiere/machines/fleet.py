@@ -231,7 +231,8 @@ class Fleet:
         seen = self.provider.observe()
         placed = self.machines()
         everyone = (*placed, *self.leaving())
-        up = [machine for machine in everyone if self._up(machine, seen)] if self.ssh.config.is_file() else []
+        pinned = self.ssh.pinned()
+        up = [machine for machine in everyone if self._up(machine, seen, pinned)] if self.ssh.config.is_file() else []
         converged = {name: _converged(found) for name, found in probe(self.ssh, up).items()}
         controls = [machine for machine in up if machine.controls and converged[machine.name].reachable]
         cluster = nodes.await_api(self.ssh, controls, patience)
@@ -248,13 +249,12 @@ class Fleet:
         folder = self.site.file.parent / "group_vars"
         return {role: folder_digest(role) + group_digest(folder, wanted.groups_of(machine), role) for role in mine}
 
-    def _up(self, machine: Machine, seen: Mapping[str, MachineSeen]) -> bool:
+    def _up(self, machine: Machine, seen: Mapping[str, MachineSeen], pinned: Mapping[str, str]) -> bool:
         """Whether a machine is to be asked: it runs, and its host key is pinned."""
-        pinned = self.ssh.pinned().get(machine.name)
         if not self.provider.makes_machines:
-            return pinned is not None
+            return machine.name in pinned
         found = seen.get(machine.name)
-        return found is not None and found.state == "running" and pinned == machine.host_key
+        return found is not None and found.state == "running" and pinned.get(machine.name) == machine.host_key
 
 
 def _converged(found: Probed) -> Converged:
