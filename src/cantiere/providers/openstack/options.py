@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cantiere.errors import Problem, rather
-from cantiere.providers.base import LAST_PORT
 from cantiere.providers.openstack import prices
 from cantiere.providers.openstack.prices import Prices
-from cantiere.providers.places import Places
+from cantiere.providers.reading import FLOATING, SECRETS, OpenPort, Reader
 
 KEYS = (
     "type",
@@ -37,13 +36,8 @@ KEYS = (
 )
 NETWORK_KEYS = ("name", "subnet", "external", "dns", "first_address", "last_address")
 VOLUME_KEYS = ("size", "type")
-PORT_KEYS = ("port", "protocol", "from")
-SECRETS = frozenset({"auth", "password", "username", "token", "application_credential_id", "application_credential_secret"})
-FLOATING = ("control-plane", "all", "none")
 AFFINITY = ("soft", "hard", "none")
 WORLD = "0.0.0.0/0"
-FIRST, LAST = 20, 6
-"""Addresses of a network of our own that are left out at its begin and at its end: gateway, DHCP, and a virtual address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +80,6 @@ class VolumeWanted:
 
     size: int
     kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPort:
-    """A port that the site opens on all machines to others than its admins.
-
-    Parameters
-    ----------
-    port, protocol:
-        Number, and ``tcp`` or ``udp``.
-    sources:
-        Networks in CIDR notation.
-    asks:
-        Who asks for it.
-    """
-
-    port: int
-    protocol: str
-    sources: tuple[str, ...]
-    asks: str = "open_ports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +169,15 @@ def read(given: Mapping[str, Any], file: Path | None) -> tuple[Options | None, l
     file:
         The site's file, for the places in messages.
     """
-    reader = _Reader(given, file)
+    reader = _Options(given, file)
     options = reader.options()
     return (None if reader.problems else options), reader.problems
 
 
-class _Reader:
-    """Reads options and records what is wrong with them."""
+class _Options(Reader):
+    """Reads the options of provider openstack."""
 
-    def __init__(self, given: Mapping[str, Any], file: Path | None) -> None:
-        self.given, self.places, self.problems = given, Places(file), list[Problem]()
+    code = "openstack.option"
 
     def options(self) -> Options:
         """All of them; with stand-ins for those that are wrong."""
@@ -234,75 +207,10 @@ class _Reader:
             lineage=self._text("lineage"),
         )
 
-    def _wrong(self, message: str, remedy: str, *at: str | int) -> None:
-        path = ("provider", *at)
-        self.problems.append(Problem("openstack.option", message, remedy, self.places.of(path), ".".join(map(str, path))))
-
-    def _text(self, key: str, needed: str = "") -> str:
-        value = self.given.get(key) or ""
-        if not isinstance(value, str):
-            self._wrong(f"{key} is no text", "put it in quotes", key)
-        elif needed and not value:
-            self._wrong(f"{key} is missing", needed, key)
-        return str(value)
-
-    def _texts(self, key: str) -> tuple[str, ...]:
-        value = self.given.get(key) or []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self._wrong(f"{key} is no list of texts", f"write `{key}: [one, two]`", key)
-            return ()
-        return tuple(value)
-
-    def _choice(self, key: str, allowed: tuple[str, ...]) -> str:
-        value = self.given.get(key, allowed[0])
-        if value not in allowed:
-            self._wrong(f"{key} cannot be {value!r}", f"use one of: {', '.join(allowed)}", key)
-        return str(value)
-
-    def _flag(self, key: str) -> bool:
-        value = self.given.get(key, False)
-        if not isinstance(value, bool):
-            self._wrong(f"{key} is neither true nor false", f"write `{key}: true` or leave it out", key)
-        return bool(value)
-
     def _prices(self) -> Prices | None:
         found, problems = prices.read(self.given.get("prices"), self.places.file)
         self.problems += problems
         return found
-
-    def _mapping(self, value: Any, known: tuple[str, ...], *at: str | int) -> Mapping[str, Any]:
-        """A mapping with known keys; an empty one where it is something else."""
-        if not isinstance(value, dict):
-            self._wrong(f"{at[-1]} is no mapping", f"write it with the keys {', '.join(known)}", *at)
-            return {}
-        for key in value:
-            if key not in known:
-                self._wrong(f"{at[-1]} has no {key!r}", rather([str(key)], known), *at, key)
-        return value
-
-    def _cidrs(self, value: Any, *at: str | int) -> tuple[str, ...]:
-        found = []
-        for number, item in enumerate(value if isinstance(value, list) else []):
-            try:
-                found.append(str(ipaddress.IPv4Network(item)))
-            except ValueError as error:
-                self._wrong(f"{item!r} is no network: {error}", "write it like 192.0.2.0/24, one machine as 192.0.2.7/32", *at, number)
-        if not isinstance(value, list) or not value:
-            self._wrong(f"{at[-1]} names no network", f"write `{at[-1]}: [192.0.2.0/24]`; nothing is opened that is not asked for", *at)
-        return tuple(found)
-
-    def _open_ports(self) -> tuple[OpenPort, ...]:
-        found = []
-        for number, item in enumerate(self.given.get("open_ports") or []):
-            entry = self._mapping(item, PORT_KEYS, "open_ports", number)
-            port, protocol = entry.get("port"), entry.get("protocol", "tcp")
-            if type(port) is not int or not 0 < port <= LAST_PORT:
-                self._wrong(f"{port!r} is no port", "write a number such as 443", "open_ports", number, "port")
-                continue
-            if protocol not in ("tcp", "udp"):
-                self._wrong(f"protocol cannot be {protocol!r}", "use tcp or udp", "open_ports", number, "protocol")
-            found.append(OpenPort(port, str(protocol), self._cidrs(entry.get("from"), "open_ports", number, "from")))
-        return tuple(found)
 
     def _volume(self, value: Any, *at: str) -> VolumeWanted | None:
         if value is None:
@@ -344,14 +252,7 @@ class _Reader:
 
     def _network(self) -> NetworkWanted:
         value = self._mapping(self.given.get("network"), NETWORK_KEYS, "network")
-        subnet = ipaddress.IPv4Network("192.0.2.0/24")
-        try:
-            subnet = ipaddress.IPv4Network(value.get("subnet", ""))
-            if subnet.prefixlen > 26:
-                self._wrong(f"{subnet} is too small for machines", "use a /26 or larger", "network", "subnet")
-                subnet = ipaddress.IPv4Network("192.0.2.0/24")
-        except ValueError as error:
-            self._wrong(f"network.subnet: {error}", "write the machines' network, for example 10.30.0.0/24", "network", "subnet")
+        subnet, first, last = self._addresses(value)
         dns = value.get("dns") or []
         if not isinstance(dns, list):
             self._wrong("dns is no list", "write `dns: [9.9.9.9]`", "network", "dns")
@@ -364,19 +265,6 @@ class _Reader:
             subnet=subnet,
             external=str(value.get("external") or ""),
             dns=tuple(map(str, dns)),
-            first=self._bound(value, "first_address", subnet, FIRST),
-            last=self._bound(value, "last_address", subnet, subnet.num_addresses - LAST),
+            first=first,
+            last=last,
         )
-
-    def _bound(self, value: Mapping[str, Any], key: str, subnet: ipaddress.IPv4Network, usual: int) -> ipaddress.IPv4Address:
-        usually = subnet.network_address + usual
-        if key not in value:
-            return usually
-        try:
-            address = ipaddress.IPv4Address(value[key])
-        except ValueError:
-            address = ipaddress.IPv4Address(0)
-        if address not in subnet:
-            self._wrong(f"{key} {value[key]!r} is no address of {subnet}", f"for example {usually}", "network", key)
-            return usually
-        return address

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from cantiere.machines.registry import WRITE_PORT
 from cantiere.machines.wanted import API_PORT
-from cantiere.providers.openstack.options import OpenPort
+from cantiere.providers.reading import OpenPort
 
 MACHINES, CONTROL = "machines", "control-plane"
 """Groups: of all machines, and of those with a control plane."""

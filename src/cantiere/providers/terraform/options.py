@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cantiere.errors import Problem, rather
-from cantiere.providers.openstack.options import FLOATING, SECRETS, OpenPort, _Reader
+from cantiere.providers.reading import FLOATING, SECRETS, OpenPort, Reader
 
 KEYS = ("type", "module", "program", "variables", "backend", "network", "image", "floating_ips", "admin_cidrs", "open_ports")
 NETWORK_KEYS = ("subnet", "first_address", "last_address")
@@ -76,8 +76,10 @@ def read(given: Mapping[str, Any], file: Path | None) -> tuple[Options | None, l
     return (None if reader.problems else options), reader.problems
 
 
-class _Options(_Reader):
-    """Reads the options of provider terraform; what both providers have is read as provider openstack reads it."""
+class _Options(Reader):
+    """Reads the options of provider terraform."""
+
+    code = "terraform.option"
 
     def read(self) -> Options:
         """All of them; with stand-ins for those that are wrong."""
@@ -86,7 +88,7 @@ class _Options(_Reader):
                 self._wrong(f"there is no option {key!r} of provider terraform", rather([str(key)], KEYS), key)
         named = self._text("module", f"name one of ours ({', '.join(OURS)}), or a folder")
         network = self._mapping(self.given.get("network"), NETWORK_KEYS, "network")
-        subnet = self._subnet(network.get("subnet", ""))
+        subnet, first, last = self._addresses(network)
         return Options(
             module=MODULES / named if named in OURS else self._folder(named),
             plugins=OURS.get(named, ()),
@@ -94,17 +96,13 @@ class _Options(_Reader):
             variables=self._variables(),
             backend=self._backend(),
             subnet=subnet,
-            first=self._bound(network, "first_address", subnet, 20),
-            last=self._bound(network, "last_address", subnet, subnet.num_addresses - 6),
+            first=first,
+            last=last,
             image=self._text("image", "name the machines' image as the module finds it"),
             floating_ips=self._choice("floating_ips", FLOATING),
             admin_cidrs=self._cidrs(self.given.get("admin_cidrs"), "admin_cidrs"),
             open_ports=self._open_ports(),
         )
-
-    def _wrong(self, message: str, remedy: str, *at: str | int) -> None:
-        path = ("provider", *at)
-        self.problems.append(Problem("terraform.option", message, remedy, self.places.of(path), ".".join(map(str, path))))
 
     def _folder(self, named: str) -> Path:
         folder = (self.places.file.parent if self.places.file else Path()) / named
@@ -131,15 +129,3 @@ class _Options(_Reader):
             self._wrong("backend is no mapping of one type to its settings", "write `backend: {s3: {bucket: state}}`", "backend")
             return {}
         return value
-
-    def _subnet(self, written: Any) -> ipaddress.IPv4Network:
-        usual = ipaddress.IPv4Network("192.0.2.0/24")
-        try:
-            subnet = ipaddress.IPv4Network(written)
-        except ValueError as error:
-            self._wrong(f"network.subnet: {error}", "write the machines' network, for example 10.30.0.0/24", "network", "subnet")
-            return usual
-        if subnet.prefixlen > 26:
-            self._wrong(f"{subnet} is too small for machines", "use a /26 or larger", "network", "subnet")
-            return usual
-        return subnet
