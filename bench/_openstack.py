@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 NAME = "cantiere-bench"
 """Of the project, its user and its cloud."""
 EXTERNAL, IMAGE, FLAVOR = "public", "debian-13", "m1.small"
+ADMINS = "10.150.0.0/16"
 DATA_GIB = 1
 GONE_SECONDS, AT_ONCE = 600.0, 8
 UNLIMITED = -1

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from _openstack import DATA_GIB, EXTERNAL, FLAVOR, IMAGE, NAME, REPOSITORY, Used, measured
+from _openstack import ADMINS, DATA_GIB, EXTERNAL, FLAVOR, IMAGE, NAME, REPOSITORY, Used, measured
 
 from cantiere import supply
-from cantiere.errors import CantiereError
 from cantiere.providers.keys import new_key, public_key
 from cantiere.supply.pins import Anywhere, own_architecture
 
@@ -23,12 +22,12 @@ COLLECTION = "ansible==14.5.0 --hash=sha256:245623ccc2d31d0f6f4bdb63168d550cad30
 """Carries openstack.cloud 2.6.0; nothing else of it is used."""
 PREFIX, SUBNET = "peer", "10.40.0.0/20"
 RULES = (
-    ("machines", "tcp", 22, "10.150.0.0/16"),
-    ("machines", "icmp", 0, "10.150.0.0/16"),
+    ("machines", "tcp", 22, ADMINS),
+    ("machines", "icmp", 0, ADMINS),
     ("machines", "", 0, "10.244.0.0/16"),
     ("machines", "", 0, "machines"),
-    ("control-plane", "tcp", 6443, "10.150.0.0/16"),
-    ("control-plane", "tcp", 5001, "10.150.0.0/16"),
+    ("control-plane", "tcp", 6443, ADMINS),
+    ("control-plane", "tcp", 5001, ADMINS),
 )
 """Group, protocol, port, and a network or the group that is let in: as many as the provider makes."""
 TOFU = ("opentofu", "terraform-provider-openstack")
@@ -212,10 +211,9 @@ def configuration(number: int, key: str) -> dict[str, Any]:
 
 def tofu(folder: Path, number: int) -> Used:
     """Servers by OpenTofu, as many at once as it does by default."""
-    try:
-        stored = supply.ensure(TOFU, Anywhere(), own_architecture(), print)
-    except CantiereError as error:
-        raise Missing(str(error)) from error
+    if supply.missing(TOFU, Anywhere(), own_architecture()):
+        raise Missing("its artifacts are not in the store; the scenario `terraform` makes them")
+    stored = supply.ensure(TOFU, Anywhere(), own_architecture(), print)
     program, plugin = (next(file.path for file in stored[name].files if os.access(file.path, os.X_OK)) for name in TOFU)
     (folder / "main.tf.json").write_text(json.dumps(configuration(number, public_key(new_key()))), encoding="utf-8")
     settings = folder / "tofu.rc"

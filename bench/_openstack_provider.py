@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from _openstack import DATA_GIB, EXTERNAL, FLAVOR, IMAGE, NAME, REPOSITORY
+from _openstack import ADMINS, DATA_GIB, EXTERNAL, FLAVOR, IMAGE, NAME, REPOSITORY
 
 from cantiere.machines import ready
 from cantiere.machines.apply import Apply
@@ -48,7 +48,7 @@ SITE: dict[str, Any] = {
         "image": IMAGE,
         "flavors": [FLAVOR],
         "floating_ips": "none",
-        "admin_cidrs": ["10.150.0.0/16"],
+        "admin_cidrs": [ADMINS],
         "data_volumes": {"worker": {"size": DATA_GIB}},
     },
     "kubernetes": {},

@@ -30,7 +30,7 @@ ANSWER_SECONDS = 60.0
 """For which a service may be silent, where clouds.yaml sets no ``api_timeout``."""
 KEPT_SECONDS = 60.0
 """For which what was listed counts while machines are made or removed, where this process has changed nothing of it since."""
-JUST_SECONDS = 1.0
+JUST_SECONDS = 5.0
 """For which a listing counts for what is asked right after it."""
 CALLS_AT_ONCE = 10
 """Connections to each service; more threads than these may wait for machines."""

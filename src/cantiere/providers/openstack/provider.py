@@ -82,6 +82,7 @@ class OpenStack(Provider):
         self.ground = Ground(self.cloud, cluster, self.key)
         self.servers = Servers(self.cloud, self.ground)
         self._asked: dict[str, Machine] = {}
+        self._checking = False
 
     def lineages(self) -> Sequence[str]:
         """Lineages of all facilities with the site's prefix of which the project has anything."""
@@ -109,8 +110,11 @@ class OpenStack(Provider):
         return tuple(placed), problems
 
     def observe(self) -> Mapping[str, MachineSeen]:
-        """All machines of which the project has anything: running, stopped, or broken where something is missing or in error."""
-        there = self.cloud.there()
+        """All machines of which the project has anything: running, stopped, or broken where something is missing or in error.
+
+        The first look after a check shares what that has just listed.
+        """
+        there, self._checking = self.cloud.there(JUST_SECONDS if self._checking else 0.0), False
         return {name: self._seen(name, there) for name in there.names}
 
     def check(self, wanted: Sequence[Machine]) -> list[Problem]:
@@ -123,6 +127,7 @@ class OpenStack(Provider):
         if self.options.floating_ips == "control-plane" and wanted and not any(map(self._floats, wanted)):
             message = "no machine gets a floating IP, because none carries a control plane: nobody could log in"
             found.append(Problem("openstack.door", message, "set floating_ips to all, or to none where this machine reaches their network"))
+        self._checking = True
         return [*found, *self._checked(wanted)]
 
     def digest(self, machine: Machine) -> str:
