@@ -34,7 +34,6 @@ SINGULAR = {
     "security-groups": "security_group",
     "security-group-rules": "security_group_rule",
 }
-QUOTA = "Quota exceeded for resources: {}."
 
 
 @dataclass
@@ -190,7 +189,7 @@ class SmallCloud:
     def make(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
         if kind == "floatingips":
             if len(self.objects[kind]) >= self.limits["floatingip"]:
-                raise Refused(409, QUOTA.format("['floatingip']"))
+                raise Refused(409, "Quota exceeded for resources: ['floatingip'].")
             body["floating_ip_address"] = f"198.51.100.{len(self.objects[kind]) + 10}"
         held = [item for port in self.objects["ports"].values() for item in port.get("fixed_ips") or ()] if kind == "ports" else []
         if any(item in held for item in body.get("fixed_ips", ())):

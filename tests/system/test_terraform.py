@@ -283,7 +283,7 @@ def test_validates(folder: Path) -> None:
 
     text = (REPOSITORY / "docs/how-to/terraform.md").read_text(encoding="utf-8")
     module = folder / "modules" / "libvirt"
-    write_atomic(module / "main.tf", text.partition("```hcl\n")[2].partition("```")[0])
+    write_atomic(module / "main.tf", text.partition("```none\n")[2].partition("```")[0])
     stored = ensure(["terraform-provider-libvirt"], Anywhere(), own_architecture(), print)["terraform-provider-libvirt"]
     place = folder / "plugins" / "registry.opentofu.org" / "dmacvicar" / "libvirt" / stored.version / f"linux_{stored.arch}"
     place.parent.mkdir(parents=True)
