@@ -4,53 +4,43 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cantiere.errors import CantiereError, Problem
 from cantiere.machines.model import Machine
 from cantiere.machines.ssh import Ssh
 
 ANSWER_SECONDS, PAUSE = 600.0, 3.0
-Place = Callable[[Sequence[Machine]], tuple[tuple[Machine, ...], list[Problem]]]
 
 
-def answering(place: Place, asked: Mapping[str, Machine], machine: Machine, code: str, seconds: float = ANSWER_SECONDS) -> None:
+def silent(name: str, way: Callable[[], Sequence[Machine]]) -> str | None:
     """Wait until a machine lets us in: at its address from outside, through a jump host, or straight.
 
     Parameters
     ----------
-    place:
-        Fills in addresses, ways in and host keys.
-    asked:
-        All machines that were asked for, by name.
-    machine:
-        The machine, placed.
-    code:
-        Of the error where it stays silent.
-    seconds:
-        How long to wait.
+    name:
+        The machine.
+    way:
+        Tells the machine, and the jump host where there is one, as far as both are made by now.
 
-    Raises
-    ------
-    CantiereError
-        It lets nobody in.
+    Returns
+    -------
+    str or None
+        What SSH said last, where nobody is let in after :data:`ANSWER_SECONDS`.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + ANSWER_SECONDS
     with tempfile.TemporaryDirectory(prefix="cantiere-") as folder:
         ssh = Ssh(Path(folder))
         try:
             while True:
-                placed, _ = place([asked[name] for name in (machine.jump, machine.name) if name])
+                placed = way()
                 ssh.write(placed)
                 ssh.pin([item for item in placed if item.host_key])
-                done = ssh.run(machine.name, "true", timeout=30)
+                done = ssh.run(name, "true", timeout=30)
                 if done.returncode == 0:
-                    return
+                    return None
                 if time.monotonic() > end:
-                    message = f"{machine.name} is there and lets nobody in after {seconds:.0f} s: {done.stderr.strip()}"
-                    remedy = "check that admin_cidrs has this machine, and that the image has cloud-init and gets its user data; run again"
-                    raise CantiereError(Problem(code, message, remedy, path=machine.name))
+                    return done.stderr.strip()
                 time.sleep(PAUSE)
         finally:
             ssh.close()

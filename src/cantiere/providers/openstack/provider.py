@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import tempfile
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,8 +11,8 @@ from typing import Any
 
 from cantiere.errors import CantiereError, Problem, TemplateError
 from cantiere.machines.model import Change, Cost, Machine, MachineSeen
-from cantiere.machines.ssh import Ssh
 from cantiere.machines.wanted import network_of
+from cantiere.providers import reach
 from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.openstack import lost, marks
 from cantiere.providers.openstack.adoption import adopt
@@ -29,7 +27,6 @@ from cantiere.providers.openstack.resize import CHANGING, Changes, shown
 from cantiere.providers.openstack.servers import ACTIVE, BUILDING, ERROR, Order, Servers
 from cantiere.state import StateStore
 
-ANSWER_SECONDS, PAUSE = 600.0, 3.0
 CONSOLE_LINES = 15
 
 
@@ -307,27 +304,15 @@ class OpenStack(Provider):
         there:
             What there is of it; of its jump host, which may still be being made, the cloud tells.
         """
-        end = time.monotonic() + ANSWER_SECONDS
         reached = self._reached(machine, there)
-        with tempfile.TemporaryDirectory(prefix="cantiere-") as folder:
-            ssh = Ssh(Path(folder))
-            try:
-                while True:
-                    way = [*([self._jump(machine.jump)] if machine.jump else []), reached]
-                    ssh.write(way)
-                    ssh.pin([item for item in way if item.host_key])
-                    done = ssh.run(machine.name, "true", timeout=30)
-                    if done.returncode == 0:
-                        return self._seen(machine.name, there)
-                    if time.monotonic() > end:
-                        raise CantiereError(self._silent(machine, there.servers[machine.name][0], done.stderr.strip()))
-                    time.sleep(PAUSE)
-            finally:
-                ssh.close()
+        said = reach.silent(machine.name, lambda: [*([self._jump(machine.jump)] if machine.jump else []), reached])
+        if said is not None:
+            raise CantiereError(self._silent(machine, there.servers[machine.name][0], said))
+        return self._seen(machine.name, there)
 
     def _jump(self, name: str) -> Machine:
         """The machine that leads to others, as far as it is made; while it is not, it is looked for again and again."""
-        for age in (KEPT_SECONDS, PAUSE):
+        for age in (KEPT_SECONDS, reach.PAUSE):
             servers, ports, floating = ({name: self.cloud.mine(kind, name, age)} for kind in ("servers", "ports", "floating"))
             found = self._reached(self._asked[name], There(servers, ports, floating))
             if found.host_key and found.door:
@@ -352,7 +337,7 @@ class OpenStack(Provider):
             lambda: self.cloud.connection.compute.get_server_console_output(server.id, length=CONSOLE_LINES), "to show a console"
         )
         last = " | ".join(str(console.get("output", "")).splitlines()[-CONSOLE_LINES:])
-        message = f"{machine.name} is active and lets nobody in after {ANSWER_SECONDS:.0f} s: {said}; its console ends: {last}"
+        message = f"{machine.name} is active and lets nobody in after {reach.ANSWER_SECONDS:.0f} s: {said}; its console ends: {last}"
         remedy = (
             "check that admin_cidrs has this machine, that the image has cloud-init, and that it reaches 169.254.169.254; then run again"
         )

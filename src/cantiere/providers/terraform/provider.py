@@ -15,12 +15,12 @@ from typing import Any
 from cantiere.errors import CantiereError, Problem, TemplateError
 from cantiere.machines.model import Machine, MachineSeen
 from cantiere.machines.wanted import network_of
+from cantiere.providers import reach
 from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.keys import new_key, public_key
 from cantiere.providers.openstack import rules
 from cantiere.providers.openstack.flavors import GIB, needs_of
 from cantiere.providers.openstack.userdata import user_data
-from cantiere.providers.reach import answering
 from cantiere.providers.terraform import seen as reading
 from cantiere.providers.terraform.batch import Batch
 from cantiere.providers.terraform.options import read
@@ -202,8 +202,7 @@ class Terraform(Provider):
         self.runs.log = log
         self.make(machine)
         log(f"{machine.name}: made at {machine.address}, waiting for SSH")
-        answering(self.place, self._asked, machine, "terraform.silent")
-        return self._seen(machine)
+        return self._let_in(machine)
 
     def make(self, machine: Machine) -> None:
         """Have one machine made or completed, and do not wait until it answers.
@@ -238,8 +237,7 @@ class Terraform(Provider):
         log(f"{machine.name}: starting")
         self._asked.setdefault(machine.name, machine)
         self._switch(machine.name, on=True)
-        answering(self.place, self._asked, machine, "terraform.silent")
-        return self._seen(machine)
+        return self._let_in(machine)
 
     def stop(self, name: str, *, power_cut: bool = False) -> None:
         """Stop a machine, as its module does that."""
@@ -336,6 +334,15 @@ class Terraform(Provider):
             return None
         mine = [problem for problem in error.problems if problem.path == change.name]
         return CantiereError(mine or error.problems)
+
+    def _let_in(self, machine: Machine) -> MachineSeen:
+        """Wait until a machine lets us in; its jump host may still be being made."""
+        said = reach.silent(machine.name, lambda: self.place([self._asked[name] for name in (machine.jump, machine.name) if name])[0])
+        if said is not None:
+            message = f"{machine.name} is there and lets nobody in after {reach.ANSWER_SECONDS:.0f} s: {said}"
+            remedy = "check that admin_cidrs has this machine, and that the image has cloud-init and gets its user data; run again"
+            raise CantiereError(Problem("terraform.silent", message, remedy, path=machine.name))
+        return self._seen(machine)
 
     def _switch(self, name: str, *, on: bool) -> None:
         record = self.root.machines().get(name)
