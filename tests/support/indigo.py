@@ -57,7 +57,7 @@ def steps(facility: Facility) -> list[str]:
     network = wanted.Network()
     assert wanted.check(facility, network) == []
     leader = next(machine.name for machine in asked if machine.controls)
-    fleet = FleetWanted("cantiere-x", asked, {machine.name: {"base": "1"} for machine in asked}, {}, (), "1.36.3", leader)
+    fleet = FleetWanted("cantiere-x", asked, {machine.name: {"base": "1"} for machine in asked}, (), "1.36.3", leader)
     facts = declared(PLACEHOLDER, facility)
     paths = {"samples": "/samples", "engine": "", "cvmfs": "/cvmfs"}
     services = Facts(facility, "facility.svc.cluster.local", paths, "", "", "x", artifacts.references())

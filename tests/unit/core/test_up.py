@@ -32,7 +32,7 @@ def test_outputs_are_the_same_on_every_platform(tmp_path: Path, capsys: pytest.C
     kubeconfig = tmp_path / "config"
     facility = Facility("lab", "", (), {"url": "https://hub", "gone": None, "size": 3, "config": None, "ip": None})
     late = {"config": Asked("front", "kubeconfig"), "ip": Asked("front", "address", 0)}
-    machine = SimpleNamespace(address="10.0.0.1", pool="front", user="root", key="/srv/key")
+    machine = SimpleNamespace(address="10.0.0.1", pool="front", user="root", key="/srv/key", door="")
     fleet, cluster = SimpleNamespace(machines=lambda: [machine]), SimpleNamespace(kubeconfig=kubeconfig)
     there: list[tuple[Any, Any]] = [(None, None), (None, cluster), (fleet, cluster)]
     site = SimpleNamespace(state_dir=tmp_path)
