@@ -19,7 +19,7 @@ from cantiere.machines.model import Machine
 from cantiere.machines.ssh import Ssh
 from cantiere.providers.openstack import OpenStack
 from cantiere.state import StateStore
-from system.test_openstack import bed, belongings, lineage
+from support.testbed import bed, belongings, lineage
 
 pytestmark = pytest.mark.full
 
