@@ -15,7 +15,7 @@ from cantiere.telling import warn
 
 EXIT_CODES = """exit codes:
   0 done   1 the run failed   2 usage   3 template or inputs invalid   4 preflight refused, nothing touched
-  5 changes or drift found (plan --exit-code)"""
+  5 changes or drift found (plan --exit-code)   6 up, without machines that may vanish and cannot be made now"""
 USAGE = 2
 
 

@@ -130,7 +130,10 @@ def _machines(workspace: Workspace, request: Request, stage: Callable[..., Done]
     events = EventLog(request.events)
     if workspace.fleet:
         workspace.fleet.provider.tell = events.log
-    return stage(workspace.fleet, workspace.store, events.log, _reporter(events), request.check)
+    done = stage(workspace.fleet, workspace.store, events.log, _reporter(events), request.check)
+    for step, problems in done.left.items():
+        events.write("left", step=step, problems=[problem.as_dict() for problem in problems])
+    return done
 
 
 def _remove(request: Request, stage: str) -> Done:

@@ -76,9 +76,11 @@ def _fleet(workspace: Workspace) -> list[Machine]:
     fleet = workspace.fleet
     if fleet is None:
         return []
-    placed = fleet.machines()
+    placed, away = fleet.machines(), fleet.away()
     found = []
     for machine, variables in fleet.variables(placed):
+        if machine.name in away:
+            continue
         connection = {
             "ansible_host": machine.name,
             "ansible_ssh_args": f"-F {fleet.ssh.config}",

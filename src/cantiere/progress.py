@@ -39,6 +39,9 @@ class Progress:
             self._line(f"{mark} {event['number']}/{event['of']}".ljust(9) + f"  {event['title']} ({event['seconds']:.1f} s)")
         elif kind == "task" and not self.running:
             self.detail = event["title"]
+        elif kind == "left":
+            for problem in event["problems"]:
+                self._line(f"! left for the next run: {problem['message']} [{problem['code']}]")
         elif kind == "log":
             self.detail = event["line"]
         self.draw()

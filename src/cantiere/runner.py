@@ -45,6 +45,8 @@ class Run:
         Wall time.
     stats:
         What its tasks gave back with ``set_stats``.
+    left:
+        What stood in the way of machines that may vanish: they are left for the next run.
     """
 
     changed: int = 0
@@ -52,6 +54,7 @@ class Run:
     plays: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     stats: dict[str, Any] = field(default_factory=dict)
+    left: list[Problem] = field(default_factory=list)
 
 
 def playbook(site: Site, name: str, variables: Mapping[str, Any], progress: Progress, skip_tags: str = "") -> Run:
@@ -164,6 +167,8 @@ def _follow(process: subprocess.Popen[bytes], events: Path, progress: Progress) 
             progress.event(event)
             if event["event"] == "step-ok":
                 run.steps.append({key: event[key] for key in ("step", "title", "seconds")})
+            elif event["event"] == "left":
+                run.left += _told(event)
             elif event["event"] == "task":
                 run.plays.setdefault(play, 0.0)
             elif event["event"] in ("play", "recap"):
@@ -183,7 +188,7 @@ def _follow(process: subprocess.Popen[bytes], events: Path, progress: Progress) 
 
 def _problems(event: Mapping[str, Any]) -> list[Problem]:
     if event["problems"]:
-        return [Problem(item["code"], item["message"], item["remedy"], path=item["path"]) for item in event["problems"]]
+        return _told(event)
     return [
         Problem(
             "ansible.task",
@@ -192,6 +197,10 @@ def _problems(event: Mapping[str, Any]) -> list[Problem]:
             path=event["title"],
         )
     ]
+
+
+def _told(event: Mapping[str, Any]) -> list[Problem]:
+    return [Problem(item["code"], item["message"], item["remedy"], path=item["path"]) for item in event["problems"]]
 
 
 def variables(workspace: Workspace) -> dict[str, Any]:

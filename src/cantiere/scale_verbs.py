@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from cantiere.errors import CantiereError, Problem
+from cantiere.machines.growth import Held
+from cantiere.machines.model import POOL, pool_of
 
 if TYPE_CHECKING:
     from cantiere.cluster.platform import Cluster
@@ -30,11 +32,11 @@ def scale(options: argparse.Namespace) -> int:
         workspace, _, _ = _opened(options.site)
         numbers = _asked(workspace, options.pools, options.remove)
         return _up(replace(workspace, removal=tuple(options.remove)), numbers, options.json)
-    refused = 0
+    refused, held = 0, Held()
     while True:
         workspace, fleet, cluster = _opened(options.site)  # anew each time: another template may have been applied meanwhile
         try:
-            code, refused = _carry_out(workspace, decide(cluster), fleet.lost(), options), 0
+            code, refused = _round(workspace, fleet, cluster, held, options), 0
         except CantiereError as error:
             if not options.every:
                 raise
@@ -43,6 +45,24 @@ def scale(options: argparse.Namespace) -> int:
         if not options.every:
             return code
         time.sleep(pause(options.every, refused))
+
+
+def _round(workspace: Workspace, fleet: Fleet, cluster: Cluster, held: Held, options: argparse.Namespace) -> int:
+    """Decide and carry out once; pools of machines that may vanish and cannot be made now are left alone for a while."""
+    from cantiere.machines.raising import INCOMPLETE
+
+    alone = held.at(time.monotonic())
+    decision = decide(cluster, alone)
+    lost = tuple(name for name in fleet.lost() if pool_of(name) not in alone)
+    code = _carry_out(workspace, decision, lost, options)
+    grown = {change.pool for change in decision.changes if not change.removal} | set(map(pool_of, lost))
+    pools = workspace.facility.of_type(POOL) if grown else ()
+    tried = [pool.name for pool in pools if pool.name in grown and pool.properties.get("preemptible")]
+    held.tried(tried, time.monotonic(), (lambda tries: pause(options.every, tries)) if code == INCOMPLETE else None)
+    if code == INCOMPLETE and options.every and not options.json:
+        for name in tried:
+            print(f"{name}: cannot be made now, tried again in {pause(options.every, held.tries[name]):.0f} s", flush=True)
+    return code
 
 
 def pause(usual: float, refused: int) -> float:
@@ -81,7 +101,6 @@ def _opened(site: str) -> tuple[Workspace, Fleet, Cluster]:
 
 def _asked(workspace: Workspace, given: Sequence[str], removal: Sequence[str]) -> dict[str, int]:
     from cantiere.machines.roster import grows
-    from cantiere.machines.wanted import POOL
 
     pools = {pool.name: pool for pool in workspace.facility.of_type(POOL)}
     asked: dict[str, int] = {}
@@ -102,7 +121,7 @@ def _asked(workspace: Workspace, given: Sequence[str], removal: Sequence[str]) -
         else:
             asked[name] = int(number)
     for name in removal:
-        pool = pools.get(name.rpartition("-")[0])
+        pool = pools.get(pool_of(name))
         if pool is None:
             problems.append(Problem("scale.machine", f"{name!r} is in no pool", f"pools are: {', '.join(pools)}", path=name))
         elif not grows(pool):
@@ -116,11 +135,18 @@ def _asked(workspace: Workspace, given: Sequence[str], removal: Sequence[str]) -
     return asked
 
 
-def decide(cluster: Cluster) -> Decision:
-    """What the cluster's pods and nodes ask for now; remembers since when which node idles."""
+def decide(cluster: Cluster, alone: Collection[str] = ()) -> Decision:
+    """What the cluster's pods and nodes ask for now; remembers since when which node idles.
+
+    Parameters
+    ----------
+    cluster:
+        The cluster.
+    alone:
+        Pools that do not grow now: what waits for them may find a place on others.
+    """
     from cantiere.cluster import load
     from cantiere.machines import growth
-    from cantiere.machines.wanted import POOL
     from cantiere.state import write_atomic
 
     record = cluster.site.state_dir / IDLE
@@ -129,7 +155,8 @@ def decide(cluster: Cluster) -> Decision:
     pools, idle = load.pools(cluster.facility.of_type(POOL), nodes, pods, known, now)
     if idle != known:
         write_atomic(record, json.dumps(idle))
-    return growth.decide(pools, load.waiting(pods, now))
+    fixed = [replace(pool, most=min(pool.most, pool.count)) if pool.name in alone else pool for pool in pools]
+    return growth.decide(fixed, load.waiting(pods, now))
 
 
 def _carry_out(workspace: Workspace, decision: Decision, lost: Sequence[str], options: argparse.Namespace) -> int:

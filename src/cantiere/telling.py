@@ -22,8 +22,8 @@ def note(line: str) -> None:
 
 def beside(plan: Plan) -> None:
     """Show what a plan leaves as it is, and what it costs."""
-    for note in plan.notes:
-        print(f"  ! {note}")
+    for line in plan.notes:
+        print(f"  ! {line}")
     if plan.cost:
         print(plan.cost)
 

@@ -52,7 +52,7 @@ class Raised:
         spent:
             Part of the run to its seconds; none where the steps say more.
         """
-        if not self.run.steps and not self.run.changed:
+        if not self.run.steps and not self.run.changed and not self.run.left:
             return f"no changes: {what} what the template asks for ({self.seconds:.1f} s)"
         if not spent:
             return f"up in {self.seconds:.0f} s, {len(self.run.steps)} steps"

@@ -8,6 +8,8 @@
     Templates that are merged with the ones that they belong to.
 ``model``, ``convert``, ``table``, ``charts``
     Which of their types becomes which of ours, property by property; a release by the name of its chart.
+``openings``
+    Ports of machines that they open to the world.
 ``joins``, ``translate``
     From a checked template of theirs to a template of ours.
 ``outputs``

@@ -33,7 +33,7 @@ MACHINE = Mapped(
         "host.gpu_model": "the site's machines say which GPU they have",
         "host.gpu_vendor": "GPUs are NVIDIA's",
         "os.image": "the site says which image its machines have",
-        "endpoint.ports": "the firewall opens what the services need; more by the variable base_firewall_ports",
+        "endpoint.ports": "it is on no public network, so that only machines of the facility reach its ports",
         "endpoint.dns_name": "machines have the name of their pool and a number",
         "endpoint.additional_dns_names": "names are those of the platform's domain",
         "endpoint.tls": "cert-manager makes the certificates",

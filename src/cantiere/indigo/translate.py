@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cantiere.indigo import charts
+from cantiere.indigo import charts, openings
 from cantiere.indigo.joins import ADDED, NEEDS, USES
 from cantiere.indigo.model import Carry, Mapped, Part, Theirs
 from cantiere.indigo.table import CONTROL, TABLE, WORKER, N
@@ -84,6 +84,7 @@ class _Translator:
         self.nodes, self.homes, self.problems = nodes, homes, problems
         self.ours: dict[str, Ours] = {}
         self.pools: dict[str, Ours] = {}
+        self.public = openings.public(nodes)
         self.roles: dict[str, list[str]] = {}
         self.became: dict[str, list[str]] = {}
 
@@ -122,6 +123,8 @@ class _Translator:
         self._carry(made, part.carries, node)
         if part.type == POOL:
             self.pools[node.name] = made
+            if node.name in self.public and (ports := openings.opened(node, self.problems)):
+                made.properties["public_ports"] = ports, node.mark
 
     @staticmethod
     def _carry(made: Ours, carries: Iterable[Carry], node: Theirs) -> None:
@@ -217,9 +220,10 @@ class _Translator:
         carried = {carry.theirs for part in mapped.parts if part.when(node) for carry in part.carries}
         carried |= {carry.theirs for carry in mapped.machines} | mapped.taken
         moot = {carry.theirs for part in mapped.parts for carry in part.carries} - mapped.left.keys()
+        opened = {openings.PORTS} if node.name in self.public else set[str]()
         paths = [*node.written, *(path for path in mapped.left if "." in path and node.given(path))]
         for path in paths:
-            if path in carried | moot:
+            if path in carried | moot | opened:
                 continue
             why = mapped.left.get(path, "it is not carried over")
             message = f"{quote(path)} of {quote(node.name)} has no effect: {why}."

@@ -11,8 +11,8 @@ from typing import Any
 
 from cantiere import supply
 from cantiere.errors import Problem, TemplateError
-from cantiere.machines import nodes, registry, roles, roster, wanted
-from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines import nodes, openings, registry, roles, roster, wanted
+from cantiere.machines.model import POOL, Machine, MachineSeen
 from cantiere.machines.plan import FleetSeen, FleetWanted, leader_of
 from cantiere.machines.probe import Probed, probe
 from cantiere.machines.seen import Converged
@@ -26,7 +26,6 @@ from cantiere.site import REPOSITORY, Site
 from cantiere.state import StateStore
 from cantiere.supply import charts
 from cantiere.supply.push import Registry
-from cantiere.values import ingress
 from cantiere.values.catalogue import COMPILERS
 
 ARCHITECTURE = "amd64"
@@ -69,9 +68,9 @@ class Fleet:
     @cached_property
     def provider(self) -> Provider:
         """Where the machines come from."""
-        pools = self.facility.of_type(wanted.POOL)
+        pools = self.facility.of_type(POOL)
         filters = {pool.name: tuple(pool.filters.get("machine", ())) for pool in pools}
-        return provider_of(self.site, filters, ingress.node_ports(self.facility))
+        return provider_of(self.site, filters, openings.of(self.facility))
 
     @cached_property
     def ssh(self) -> Ssh:
@@ -120,19 +119,28 @@ class Fleet:
         TemplateError
             More are to leave than a pool shrinks by.
         """
-        if problems := roster.problems(self.facility.of_type(wanted.POOL), self._there, self._request):
+        if problems := roster.problems(self.facility.of_type(POOL), self._there, self._request):
             raise TemplateError(problems)
         return wanted.machines(self.facility, self._there, self._request)
 
     def absent(self) -> list[Problem]:
         """Machines that are named to leave and are not there."""
-        return roster.absent(self.facility.of_type(wanted.POOL), self._there, self._request)
+        return roster.absent(self.facility.of_type(POOL), self._there, self._request)
 
     def lost(self) -> tuple[str, ...]:
         """Machines that a run would bring back: preemptible ones that do not run, and those of which only a part was made."""
-        seen = self.provider.observe()
-        states = [(machine, seen[machine.name].state if machine.name in seen else "absent") for machine in self.asked()]
+        states = self._states(self.asked())
         return tuple(machine.name for machine, state in states if state == "broken" or (machine.preemptible and state != "running"))
+
+    def away(self) -> frozenset[str]:
+        """Machines that may vanish and do not run: no play waits for them."""
+        spare = [machine for machine in self.asked() if machine.preemptible] if self.provider.makes_machines else []
+        return frozenset(machine.name for machine, state in self._states(spare) if state != "running")
+
+    def _states(self, machines: Sequence[Machine]) -> list[tuple[Machine, str]]:
+        """Each machine with the state that it is in; the provider is asked where there are any."""
+        seen = self.provider.observe() if machines else {}
+        return [(machine, seen[machine.name].state if machine.name in seen else "absent") for machine in machines]
 
     def remembered(self) -> frozenset[str]:
         """Machines that were made and not removed, as the state has them."""
@@ -147,7 +155,7 @@ class Fleet:
     @cached_property
     def _there(self) -> roster.There:
         """Machines that were there at the first look; where no pool grows and nobody is named to leave, the state knows enough."""
-        pools, known = self.facility.of_type(wanted.POOL), self.remembered()
+        pools, known = self.facility.of_type(POOL), self.remembered()
         look = any(roster.grows(pool) or pool.properties.get("removal_list") for pool in pools)
         return roster.There(frozenset(self.provider.observe()) if look else known, known)
 

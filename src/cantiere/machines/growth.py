@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 PATIENCE = 20.0
@@ -67,6 +67,42 @@ class Pool:
     taints: tuple[str, ...] = ()
     idle: Mapping[str, float] = field(default_factory=dict)
     idle_time: float = 600.0
+
+
+@dataclass(slots=True)
+class Held:
+    """Pools whose machines could not be made: they are left alone for a while, longer after each try, and the others go on.
+
+    Parameters
+    ----------
+    tries:
+        Pool to how often in a row its machines could not be made.
+    until:
+        Pool to the time until which it is left alone.
+    """
+
+    tries: dict[str, int] = field(default_factory=dict)
+    until: dict[str, float] = field(default_factory=dict)
+
+    def at(self, now: float) -> frozenset[str]:
+        """The pools that are left alone at a time."""
+        return frozenset(pool for pool, end in self.until.items() if end > now)
+
+    def tried(self, pools: Collection[str], now: float, pause: Callable[[int], float] | None) -> None:
+        """Take note of a round.
+
+        Parameters
+        ----------
+        pools:
+            Those whose machines it tried to make.
+        now:
+            When it ended.
+        pause:
+            Times that they could not be made to the seconds until the next try; None where all were made.
+        """
+        for pool in pools:
+            self.tries[pool] = self.tries.get(pool, 0) + 1 if pause else 0
+            self.until[pool] = now + pause(self.tries[pool]) if pause else now
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,43 @@ PREEMPTIBLE = "cantiere.io/preemptible"
 """Key of the label and of the taint of nodes whose machines may vanish at any time."""
 PREEMPTIBLE_TAINT = f"{PREEMPTIBLE}=true:NoSchedule"
 WORKER = "worker"
+POOL = "cantiere.nodes.MachinePool"
+"""Type of the nodes that are pools of machines."""
 MONTH_HOURS = 730
 """Hours of a month, for prices."""
+WORLD = "0.0.0.0/0"
+"""Everybody."""
+
+
+def pool_of(machine: str) -> str:
+    """The pool of a machine, by its name."""
+    return machine.rpartition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Ports of machines that a node of the template opens to the outside.
+
+    Parameters
+    ----------
+    node:
+        Who asks for it.
+    first, last:
+        The ports.
+    protocol:
+        ``tcp`` or ``udp``.
+    source:
+        Network that reaches them, in CIDR notation.
+    pool:
+        Whose machines; ``""`` is all of them.
+    """
+
+    node: str
+    first: int
+    last: int
+    protocol: str = "tcp"
+    source: str = WORLD
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +79,8 @@ class Machine:
         The machine through which SSH goes to it, or ``""``.
     preemptible:
         Whether it may vanish at any time.
+    public:
+        Its ports that its pool opens to the outside.
     """
 
     name: str
@@ -60,6 +97,7 @@ class Machine:
     door: str = ""
     jump: str = ""
     preemptible: bool = False
+    public: tuple[Opening, ...] = ()
 
     @property
     def controls(self) -> bool:

@@ -195,14 +195,15 @@ def _machine(wanted: FleetWanted, machine: Machine, seen: FleetSeen) -> list[Ste
             lost = machine.preemptible and bool(name in seen.remembered or node)
             reason = "lost, made again" if lost else "there is no such machine" if found is None else "it was left half-made"
             steps = [_leave(name, "its machine is gone")] if node else []
-            steps.append(Step(Kind.MACHINE, name, Action.CREATE, reason, (*before, _departure(name))))
+            steps.append(Step(Kind.MACHINE, name, Action.CREATE, reason, (*before, _departure(name)), spare=machine.preemptible))
             return [*steps, *_fresh(wanted, machine, seen)]
         change = seen.changes.get(name, Change())
         if change.reasons or found.state == "changing":
-            first.append(Step(Kind.MACHINE, name, Action.UPDATE, "; ".join(change.reasons) or "a change of it was cut off", before))
+            reason = "; ".join(change.reasons) or "a change of it was cut off"
+            first.append(Step(Kind.MACHINE, name, Action.UPDATE, reason, before, spare=machine.preemptible))
         elif found.state != "running":
             reason = "lost, started again" if machine.preemptible else f"it is {found.state}"
-            first.append(Step(Kind.MACHINE, name, Action.START, reason, before))
+            first.append(Step(Kind.MACHINE, name, Action.START, reason, before, spare=machine.preemptible))
         if found.state != "running":
             return first
     if converged is None or not converged.reachable:

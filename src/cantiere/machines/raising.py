@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cantiere import artifacts
 from cantiere.cluster import raising as releases
+from cantiere.errors import Problem
 from cantiere.machines.fleet import Fleet
 from cantiere.machines.plan import build
 from cantiere.machines.wanted import endpoint
@@ -16,6 +17,9 @@ from cantiere.plan.definition import Kind, Plan
 from cantiere.runner import remember
 from cantiere.up import outputs, raised, show_outputs
 from cantiere.workspace import Workspace
+
+INCOMPLETE = 6
+"""Exit code of a run that left machines that may vanish for the next one; all else is as it should be."""
 
 
 def up(workspace: Workspace, fleet: Fleet, as_json: bool) -> int:
@@ -27,6 +31,11 @@ def up(workspace: Workspace, fleet: Fleet, as_json: bool) -> int:
         The machines cannot carry it; nothing was touched.
     CantiereError
         The run failed; the same command goes on from there.
+
+    Returns
+    -------
+    int
+        :data:`INCOMPLETE` where machines that may vanish could not be made now, else 0.
     """
     found = raised(workspace, as_json, lambda plan: _head(workspace, fleet, plan))
     run, placed = found.run, fleet.machines()
@@ -38,13 +47,23 @@ def up(workspace: Workspace, fleet: Fleet, as_json: bool) -> int:
         "machines": {machine.name: machine.address for machine in placed},
         "endpoint": endpoint(placed, fleet.network),
         "outputs": outputs(workspace),
+        "left": [problem.as_dict() for problem in run.left],
     }
+    code = INCOMPLETE if run.left else 0
     if as_json:
         print(json.dumps(result, indent=1))
-        return 0
+        return code
     print(found.told("the machines are", {name: value for name, value in run.plays.items() if value >= 1}))
     _tell(workspace, result)
-    return 0
+    _tell_left(run.left)
+    return code
+
+
+def _tell_left(left: Sequence[Problem]) -> None:
+    if left:
+        print("\nIncomplete: of machines that may vanish, these cannot be made now; the next run tries them again")
+    for problem in left:
+        print(f"  {problem}")
 
 
 def _head(workspace: Workspace, fleet: Fleet, plan: Plan) -> Iterator[str]:

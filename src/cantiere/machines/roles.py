@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cantiere.machines.model import Machine
+from cantiere.machines.model import WORLD, Machine, Opening
 from cantiere.machines.registry import PORT, USER, WRITE_PORT, Place
 from cantiere.machines.wanted import API_PORT, Network, endpoint, in_cluster
 
@@ -91,17 +91,28 @@ def variables(machine: Machine, context: Context) -> dict[str, Any]:
         "base_hostname": machine.name,
         "base_firewall_trusted": [*trusted, *pods],
     }
-    open_ports = [API_PORT] if machine.controls else []
+    open_ports: list[dict[str, Any]] = [_everybody(API_PORT)] if machine.controls else []
     if _serves_images(machine, context) and context.registry:
         found |= _registry(context.registry)
-        open_ports.append(WRITE_PORT)
+        open_ports.append(_everybody(WRITE_PORT))
+    open_ports += [_public(opening) for opening in machine.public]
     if open_ports:
-        found["base_firewall_ports"] = [{"port": port, "protocol": "tcp", "from": []} for port in open_ports]
+        found["base_firewall_ports"] = open_ports
     if "gpu" in machine.roles:
         found["nvidia_gpus"] = machine.needs.get("num_gpus", 0)
     if in_cluster(machine):
         found |= _cluster(machine, context)
     return found
+
+
+def _everybody(port: int) -> dict[str, Any]:
+    return {"port": port, "protocol": "tcp", "from": []}
+
+
+def _public(opening: Opening) -> dict[str, Any]:
+    """Ports for the outside, as the firewall of role ``base`` takes them."""
+    port = opening.first if opening.first == opening.last else f"{opening.first}-{opening.last}"
+    return {"port": port, "protocol": opening.protocol, "from": [] if opening.source == WORLD else [opening.source]}
 
 
 def _serves_images(machine: Machine, context: Context) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cantiere.errors import Problem
+from cantiere.machines.model import pool_of
 from cantiere.model import Node
 
 
@@ -79,7 +80,7 @@ def absent(pools: Iterable[Node], there: There, asked: Asked) -> list[Problem]:
     for pool in pools:
         here = _of(pool, there.seen | there.known)
         for name in sorted(_listed(pool, asked)):
-            mine = name in (pool.properties.get("removal_list") or ()) or name.rpartition("-")[0] == pool.name
+            mine = name in (pool.properties.get("removal_list") or ()) or pool_of(name) == pool.name
             if mine and _number(pool, name) not in here:
                 message = f"{name!r} is to leave {pool.name} and is none of its machines, or has left already"
                 found.append(Problem("pool.absent", message, remedy, pool.where, _place(pool)))

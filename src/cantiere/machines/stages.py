@@ -58,6 +58,11 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
         Take lines of long work, and steps.
     check:
         Only tell.
+
+    Returns
+    -------
+    Done
+        With machines that may vanish and cannot be made now as what is left; no play concerns these.
     """
     if problems := [] if check else connect(fleet, fleet.leaving()):
         raise CantiereError(problems)
@@ -73,14 +78,17 @@ def provide(fleet: Fleet, store: StateStore, log: Callable[[str], None], report:
     state = store.load() or store.save(store.new(fleet.facility.name))
     if not steps:
         return Done(steps, gates(plan, wanted))
-    walk(part, Apply(fleet, store, state, wanted.machines, seen, log), fleet.provider.at_once, report)
+    left = walk(part, Apply(fleet, store, state, wanted.machines, seen, log), fleet.provider.at_once, report)
     if problems := connect(fleet, fleet.leaving()):
         raise CantiereError(problems)
     keep_secrets(fleet)  # an address from outside is known only now
     wanted, seen = fleet.observe(patience=API_PATIENCE)
     wanted = replace(wanted, replace=frozenset())
     refuse(wanted, seen)
-    return Done(steps, gates(build(wanted, seen), wanted))
+    away = {step.name for step in part.steps if step.id in left}
+    made = build(wanted, seen)
+    here = replace(made, steps=tuple(step for step in made.steps if step.name not in away))
+    return Done(steps, gates(here, wanted), left)
 
 
 def keep_secrets(fleet: Fleet) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from cantiere.errors import Problem
-from cantiere.machines import roster
-from cantiere.machines.model import CONTROL_PLANE, PREEMPTIBLE, PREEMPTIBLE_TAINT, WORKER, Machine
+from cantiere.machines import openings, roster
+from cantiere.machines.model import CONTROL_PLANE, POOL, PREEMPTIBLE, PREEMPTIBLE_TAINT, WORKER, Machine
 from cantiere.model import Facility, Node
 
-POOL = "cantiere.nodes.MachinePool"
 NEEDS = ("num_cpus", "mem_size", "disk_size", "num_gpus")
 KUBERNETES = (CONTROL_PLANE, WORKER)
 """What a machine of the cluster does; storage and GPU nodes are workers that do more."""
@@ -121,6 +120,7 @@ def _machine(pool: Node, number: int) -> Machine:
         taints=taints_of(pool),
         needs={key: int(given[key]) for key in NEEDS if given.get(key)},
         preemptible=bool(given.get("preemptible")),
+        public=openings.of_pool(pool),
     )
 
 
@@ -155,7 +155,7 @@ def check(facility: Facility, network: Network) -> list[Problem]:
                 controls[0].pool,
             )
         )
-    return [*problems, *_keepers(facility)]
+    return [*problems, *_keepers(facility), *openings.check(facility)]
 
 
 def _keepers(facility: Facility) -> list[Problem]:

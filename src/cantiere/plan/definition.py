@@ -8,6 +8,7 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from typing import Any
 
+from cantiere.errors import Problem
 from cantiere.machines.model import Cost
 
 
@@ -99,6 +100,8 @@ class Step:
         Ids of steps of the same plan that must have ended well before.
     parts:
         What it does in detail: the roles that are converged.
+    spare:
+        Whether the rest goes on where it fails, and it is left for the next run.
     """
 
     kind: Kind
@@ -107,6 +110,7 @@ class Step:
     reason: str
     after: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    spare: bool = False
 
     @property
     def id(self) -> str:
@@ -168,10 +172,13 @@ class Done:
         Its steps, in words; empty where there was nothing to do.
     groups:
         Machine to the groups that put it into the plays that follow.
+    left:
+        Id of a step that could not be done now and is left for the next run, to what stood in its way.
     """
 
     steps: tuple[str, ...] = ()
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

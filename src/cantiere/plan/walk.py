@@ -43,7 +43,7 @@ def explain(plan: Plan, write: Callable[[str], None]) -> None:
     walk(plan, Explainer(write), jobs=1)
 
 
-def walk(plan: Plan, evaluator: Evaluator, jobs: int = 4, report: Report | None = None) -> None:
+def walk(plan: Plan, evaluator: Evaluator, jobs: int = 4, report: Report | None = None) -> dict[str, list[Problem]]:
     """Evaluate every step of a plan after those it waits for.
 
     Parameters
@@ -57,6 +57,11 @@ def walk(plan: Plan, evaluator: Evaluator, jobs: int = 4, report: Report | None 
     report:
         Called with ``start``, ``ok`` or ``failed``, the step, its number, how many there are, and seconds.
 
+    Returns
+    -------
+    dict
+        Id of each spare step that failed, to what stood in its way; those that wait for it are done nevertheless.
+
     Raises
     ------
     CantiereError
@@ -66,6 +71,7 @@ def walk(plan: Plan, evaluator: Evaluator, jobs: int = 4, report: Report | None 
     numbers = {step.id: number for number, step in enumerate(plan.steps, start=1)}
     done: set[str] = set()
     problems: list[Problem] = []
+    left: dict[str, list[Problem]] = {}
     running: dict[Future[None], tuple[Step, float]] = {}
 
     def tell(event: str, step: Step, seconds: float = 0.0) -> None:
@@ -93,17 +99,23 @@ def walk(plan: Plan, evaluator: Evaluator, jobs: int = 4, report: Report | None 
                     done.add(step.id)
                     tell("ok", step, time.monotonic() - since)
                 else:
-                    problems += _problems(step, error)
+                    found = _problems(step, error)
+                    if step.spare:
+                        done.add(step.id)
+                        left[step.id] = found
+                    else:
+                        problems += found
                     tell("failed", step, time.monotonic() - since)
     if problems:
         if waiting:
-            left = ", ".join(waiting)
+            names = ", ".join(waiting)
             problems.append(
                 Problem(
-                    "plan.left", f"not tried, because they wait for what failed: {left}", "mend the above and run the same command again"
+                    "plan.left", f"not tried, because they wait for what failed: {names}", "mend the above and run the same command again"
                 )
             )
-        raise CantiereError(problems)
+        raise CantiereError([*problems, *(problem for found in left.values() for problem in found)])
+    return left
 
 
 IMAGE_JOBS = 2

@@ -121,6 +121,17 @@ def test_a_failed_step_silences_its_followers_and_the_rest_goes_on() -> None:
     assert "names/cantiere-test" in recorder.done
 
 
+def test_a_spare_step_that_fails_is_left_and_those_that_wait_for_it_go_on() -> None:
+    spot, other = Step(Kind.MACHINE, "spot-1", Action.CREATE, "", spare=True), Step(Kind.MACHINE, "last-1", Action.UPDATE, "")
+    recorder, told = Recorder(fail=spot.id), list[str]()
+    after = replace(other, after=(spot.id,))
+    left = walk(Plan("x", (spot, after)), recorder, report=lambda event, step, *_: told.append(f"{event} {step.id}"))
+    assert {step: [problem.code for problem in problems] for step, problems in left.items()} == {spot.id: ["x.y"]}
+    assert recorder.done == [other.id] and f"failed {spot.id}" in told
+    with pytest.raises(CantiereError):
+        walk(Plan("x", (replace(spot, spare=False), after)), Recorder(fail=spot.id))
+
+
 def test_steps_that_do_not_wait_run_at_the_same_time() -> None:
     meet = threading.Barrier(2, timeout=10)
 

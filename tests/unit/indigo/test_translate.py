@@ -44,7 +44,7 @@ def carried() -> dict[str, set[str]]:
     for mapped in (*TABLE.values(), *CHARTS.values()):
         for part in mapped.parts:
             found.setdefault(part.type, set()).update([*part.fixed, *(carry.ours for carry in part.carries)])
-    found[f"{OURS}MachinePool"] |= {"roles", "max_count"}
+    found[f"{OURS}MachinePool"] |= {"roles", "max_count", "public_ports"}
     found[f"{OURS}HelmRelease"] = {"chart", "namespace", "values"}
     return found
 

@@ -12,8 +12,7 @@ import pytest
 
 from cantiere.errors import Problem, TemplateError
 from cantiere.machines.fleet import Fleet
-from cantiere.machines.model import Machine, MachineSeen
-from cantiere.machines.wanted import POOL
+from cantiere.machines.model import POOL, Machine, MachineSeen
 from cantiere.state import State, StateStore
 from cantiere.tosca.compile import load
 

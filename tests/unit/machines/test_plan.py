@@ -122,7 +122,9 @@ def test_a_preemptible_machine_that_vanished_is_lost_and_made_again() -> None:
     assert told(plan.part(Stage.PROVIDER)) == ["replace departure/worker-1", "create machine/worker-1"]
     assert {step.reason for step in plan.steps if step.id == "machine/worker-1"} == {"lost, made again"}
     stopped = found.machines | {"worker-1": MachineSeen("worker-1", "stopped")}
+    assert [step.spare for step in build(wanted(CONTROL, WORKER), replace(found, machines=stopped, converged=known)).steps] == [False]
     (start,) = build(wanted(CONTROL, spot), replace(found, machines=stopped, converged=known)).steps
+    assert start.spare and [step.spare for step in plan.steps if step.id == "machine/worker-1"] == [True]
     assert (start.id, start.reason) == ("machine/worker-1", "lost, started again")
     silent = replace(found, converged=known | {"worker-1": Converged(False, "no route to host")})
     assert (refusals(wanted(CONTROL, spot), silent), build(wanted(CONTROL, spot), silent).steps) == ([], ()), "others go on without it"

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from cantiere.machines.model import PREEMPTIBLE, PREEMPTIBLE_TAINT
+from cantiere.machines.model import POOL, PREEMPTIBLE, PREEMPTIBLE_TAINT
 from cantiere.machines.roles import MADE_FROM, Context, digests, programs, roles_of, variables
-from cantiere.machines.wanted import POOL, Network, check, endpoint, machines, network_of, vanishing
+from cantiere.machines.wanted import Network, check, endpoint, machines, network_of, vanishing
 from cantiere.tosca.compile import load
 
 NETWORK = Network(virtual_address="10.0.0.250", machine_networks=("10.0.0.0/24",))
