@@ -227,6 +227,7 @@ def cinder(login: Mapping[str, object]) -> Sections:
             "nas_secure_file_operations": False,
             "nas_secure_file_permissions": False,
             "nfs_sparsed_volumes": True,
+            "max_over_subscription_ratio": 200,  # volumes are empty files
         },
         "database": database("cinder"),
         "nova": {"interface": "internal", **login},

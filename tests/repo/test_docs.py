@@ -58,3 +58,13 @@ def test_shell_scripts_parse() -> None:
         if shell:
             done = subprocess.run([shell[1].decode(), "-n", str(path)], capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{name(path)}: {done.stderr}"
+
+
+def test_every_fault_of_openstack_has_its_row() -> None:
+    """The troubleshooting table of the guide has the codes that the provider gives, and no others."""
+    guide = (REPOSITORY / "docs" / "how-to" / "openstack.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+?) \|", guide.partition("## Troubleshooting")[2], re.MULTILINE)
+    told = {code for row in rows for code in re.findall(r"`(openstack\.\w+)`", row)}
+    sources = (REPOSITORY / "src" / "cantiere" / "providers" / "openstack").glob("*.py")
+    given = {code for file in sources for code in re.findall(r'"(openstack\.\w+)"', file.read_text(encoding="utf-8"))}
+    assert told == given

@@ -14,7 +14,7 @@ SOURCE = REPOSITORY / "src" / "cantiere"
 
 MACHINES = tuple(
     f"machines/{name}"
-    for name in ("model", "roster", "wanted", "roles", "seen", "plan", "matching", "preflight", "hostkey", "registry", "growth")
+    for name in ("model", "roster", "wanted", "roles", "seen", "plan", "matching", "preflight", "hostkey", "registry", "growth", "openings")
 )
 PURE = (
     "machines/changing",

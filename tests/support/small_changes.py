@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+ALWAYS: dict[str, dict[str, Any]] = {
+    "servers": {"flavor": {}},
+    "ports": {"name": "", "fixed_ips": [], "security_groups": []},
+    "floatingips": {"port_id": None},
+    "volumes": {"attachments": []},
+}
+"""What each service shows of an object, whatever it was made with."""
+
 
 class Refused(Exception):
     """The cloud refuses, with a status and its words."""

@@ -57,14 +57,8 @@ class SmallCloud:
         self.asked: list[str] = []
         self.faults: list[Fault] = []
         self.roles = ["member"]
-        self.limits = {
-            "maxTotalInstances": 10,
-            "maxTotalCores": 20,
-            "maxTotalRAMSize": 51200,
-            "gigabytes": 100,
-            "floatingip": 5,
-            "port": 50,
-        }
+        self.limits = {"maxTotalInstances": 10, "maxTotalCores": 20, "maxTotalRAMSize": 51200, "gigabytes": 100}
+        self.limits |= {"floatingip": 5, "port": 50, "security_group": 10}
         self.no_room: set[str] = set()
         self.online = False
         self.flavors = [("tiny", 1, 512, 1, {}), ("small", 2, 2048, 20, {}), ("medium", 4, 8192, 40, {}), ("large", 8, 16384, 80, {})]
@@ -76,7 +70,7 @@ class SmallCloud:
             self.put("networks", {"name": name, "router:external": external, "project_id": "another"})
 
     def put(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
-        made = {"id": str(uuid.uuid4()), "project_id": PROJECT, "description": "", **body}
+        made = {"id": str(uuid.uuid4()), "project_id": PROJECT, "description": "", **changes.ALWAYS.get(kind, {}), **body}
         self.objects[kind][made["id"]] = made
         return made
 
@@ -159,17 +153,17 @@ class SmallCloud:
 
     def network(self, method: str, kind: str, key: str | None, verb: str | None, query: dict[str, str], body: Any) -> Any:
         if kind == "quotas":
-            used = {"floatingip": len(self.objects["floatingips"]), "port": len(self.objects["ports"])}
+            used = {one: len(self.objects[kind]) for kind, one in SINGULAR.items() if one in self.limits}
             return {"quota": {name: {"limit": self.limits[name], "used": used[name], "reserved": 0} for name in used}}
         table, one = self.objects[kind], SINGULAR[kind]
         if verb == "add_router_interface":
             subnet = self.objects["subnets"][body["subnet_id"]]
-            self.put(
-                "ports", {"name": "", "device_id": key, "device_owner": "network:router_interface", "network_id": subnet["network_id"]}
-            )
+            joined = {"name": "", "device_id": key, "device_owner": "network:router_interface", "network_id": subnet["network_id"]}
+            self.put("ports", joined)
             return {"id": key, "subnet_id": subnet["id"]}
         if verb == "remove_router_interface":
-            self.objects["ports"].pop(body["port_id"])
+            if not self.objects["ports"].pop(body["port_id"], None):
+                raise Refused(404, f"Router {key} does not have an interface with id {body['port_id']}")
             return {"id": key}
         if method == "POST":
             return {one: self.make(kind, dict(body[one]))}

@@ -1,7 +1,8 @@
 """A stand-in for OpenTofu in unit tests, where the real one would have to be compiled: it reads the same variables, takes the same words
 and answers in the same shapes for a module with a server and a port for each machine. tests/system/test_terraform.py runs the real one.
 
-``faults.json`` beside its state names machines whose server fails, those that would be replaced, and whether another run holds the state.
+``faults.json`` beside its state names machines whose server fails, those that would be replaced, those whose address of the outside is
+gone, and whether another run holds the state.
 """
 
 from __future__ import annotations
@@ -32,20 +33,27 @@ def address(kind: str, name: str) -> str:
 
 
 def resources(objects: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"mode": "managed", **item} for _, item in sorted(objects.items())]
+    return [{"mode": "managed", "values": {"id": item["id"]}, **item} for _, item in sorted(objects.items())]
 
 
 def values(objects: dict[str, Any], machines: dict[str, Any]) -> dict[str, Any]:
+    shut = load(FAULTS).get("doorless", [])
     told = {
         item["index"]: {
             "id": item["id"],
             "address": machines.get(item["index"], {}).get("address", ""),
+            "door": "198.51.100.7" if machines.get(item["index"], {}).get("door") and item["index"] not in shut else "",
             "state": "running" if machines.get(item["index"], {}).get("running", True) else "stopped",
         }
         for item in objects.values()
         if item["kind"] == "server"
     }
     return {"root_module": {"child_modules": [{"resources": resources(objects)}]}, "outputs": {"machines": {"value": told}}}
+
+
+def rules(variables: dict[str, Any]) -> list[str]:
+    """Kinds of the shared objects that stand for what is let in from everywhere."""
+    return [f"rule_{rule['port']}" for rule in variables["rules"] if rule["source"] == "0.0.0.0/0"]
 
 
 def plan(flags: dict[str, list[str]]) -> None:
@@ -57,7 +65,7 @@ def plan(flags: dict[str, list[str]]) -> None:
     if variables["network"]["subnet"] == faults.get("refused"):
         fail("no such network")
     wanted = {address(kind, name): (kind, name) for name in machines for kind in ("server", "port")}
-    wanted |= {} if "destroy" in flags else {address("network", ""): ("network", "")}
+    wanted |= {} if "destroy" in flags else {address(kind, ""): (kind, "") for kind in ("network", *rules(variables))}
     changes = []
     if "refresh-only" not in flags:
         for where in sorted({*wanted, *objects}):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,23 +53,65 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def project() -> Iterator[Any]:
-    """The project of a real OpenStack whose servers are system containers; one that is up already stays up."""
-    running = json.loads(bed("status").stdout)
-    mine = not running["up"] or running["compute"] != "nspawn"
-    if mine:
-        assert bed("down").returncode == 0
-        done = bed("up", "--compute", "nspawn")
-        assert done.returncode == 0, done.stdout + done.stderr
-    given = bed("env").stdout.removeprefix("export ").split()
-    os.environ.update(item.split("=", 1) for item in given)
-    import openstack
-
+def running(*kinds: str) -> Iterator[str]:
+    """What drives the servers of a bed that is up: one of some kinds, the first where it has to be started; one that is up stays up."""
+    state = json.loads(bed("status").stdout)
+    mine = not state["up"] or state["compute"] not in kinds
     try:
-        yield openstack.connect(cloud="testbed")
+        if mine:
+            assert bed("down").returncode == 0
+            done = bed("up", "--compute", kinds[0])
+            assert done.returncode == 0, done.stdout + done.stderr
+        yield kinds[0] if mine else str(state["compute"])
     finally:
         if mine:
             assert bed("down").returncode == 0
+
+
+def service(task: str, name: str) -> None:
+    """Start a service of the bed, or kill it."""
+    done = bed(task, name)
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def stopped(name: str) -> Iterator[None]:
+    """While a service is gone."""
+    service("stop", name)
+    with started(name):
+        yield
+
+
+@contextmanager
+def started(name: str) -> Iterator[None]:
+    """A service is there again afterwards."""
+    try:
+        yield
+    finally:
+        service("start", name)
+
+
+def host_is(state: str, admin: Any, within: float) -> None:
+    """Wait for so many seconds until the scheduler knows that the host is gone (``down``), or back (``up``)."""
+    end = time.monotonic() + within
+    while [item.state for item in admin.compute.services(binary="nova-compute")] != [state]:
+        assert time.monotonic() < end, f"the host is not {state}"
+        time.sleep(1.0)
+
+
+def named() -> dict[str, str]:
+    """The variables by which clients find the bed's clouds.yaml."""
+    return dict(item.split("=", 1) for item in bed("env").stdout.removeprefix("export ").split())
+
+
+@contextmanager
+def project() -> Iterator[Any]:
+    """The project of a real OpenStack whose servers are system containers; one that is up already stays up."""
+    with running("nspawn"):
+        os.environ.update(named())
+        import openstack
+
+        yield openstack.connect(cloud="testbed")
 
 
 def belongings(cloud: Any) -> set[str]:

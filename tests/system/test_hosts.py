@@ -15,7 +15,7 @@ import pytest
 from cantiere.errors import Problem
 from cantiere.machines import wanted
 from cantiere.machines.hostkey import fingerprint
-from cantiere.machines.model import Machine
+from cantiere.machines.model import POOL, Machine
 from cantiere.machines.ssh import Ssh, scan
 from cantiere.model import Facility
 from cantiere.providers.hosts import Hosts
@@ -77,7 +77,7 @@ class Rack:
 
     def site(self, folder: Path, facility: Facility, *entries: dict[str, Any]) -> Hosts:
         """The provider of a site that lists these machines; without any, all three."""
-        filters = {node.name: node.filters.get("machine", ()) for node in facility.of_type(wanted.POOL)}
+        filters = {node.name: node.filters.get("machine", ()) for node in facility.of_type(POOL)}
         listed = list(entries) or [self.entry(name) for name in NAMES]
         self.sites.append(Hosts("cantiere-test", folder / "state", {"type": "hosts", "machines": listed}, filters=filters))
         return self.sites[-1]

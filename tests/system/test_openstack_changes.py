@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -19,7 +18,7 @@ from cantiere.machines.model import Machine
 from cantiere.machines.ssh import Ssh
 from cantiere.providers.openstack import OpenStack
 from cantiere.state import StateStore
-from support.testbed import bed, belongings, lineage
+from support.testbed import belongings, lineage, named, running
 
 pytestmark = pytest.mark.full
 
@@ -41,39 +40,33 @@ RESIZE_SECONDS = 300
 @pytest.fixture(scope="module")
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A project of its own on the test bed, and a clouds.yaml with its users; one bed that is up already stays up."""
-    mine = not json.loads(bed("status").stdout)["up"]
-    if mine:
-        done = bed("up")
-        assert done.returncode == 0, done.stdout + done.stderr
-    names = dict(item.split("=", 1) for item in bed("env").stdout.removeprefix("export ").split())
-    file = tmp_path_factory.mktemp("clouds") / "clouds.yaml"
-    admin = yaml.safe_load(Path(names["OS_CLIENT_CONFIG_FILE"]).read_text(encoding="utf-8"))["clouds"]["testbed-admin"]
-    given: dict[str, Any] = {"testbed-admin": admin}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
-        write(given)
-        import openstack
+    with running("fake", "nspawn"):
+        file = tmp_path_factory.mktemp("clouds") / "clouds.yaml"
+        admin = yaml.safe_load(Path(named()["OS_CLIENT_CONFIG_FILE"]).read_text(encoding="utf-8"))["clouds"]["testbed-admin"]
+        given: dict[str, Any] = {"testbed-admin": admin}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
+            write(given)
+            import openstack
 
-        identity = openstack.connect(cloud="testbed-admin").identity
-        project = identity.create_project(name=f"changes-{uuid.uuid4().hex[:8]}", domain_id="default")
-        users = []
-        for role in ("member", "reader"):
-            password = uuid.uuid4().hex
-            user = identity.create_user(name=f"{project.name}-{role}", domain_id="default", password=password)
-            identity.assign_project_role_to_user(project, user, identity.find_role(role))
-            users.append(user)
-            auth = {"username": user.name, "password": password, "project_id": project.id, "user_domain_id": "default"}
-            given[role] = {"region_name": admin["region_name"], "auth": {"auth_url": admin["auth"]["auth_url"], **auth}}
-        write(given)
-        yield given
-        network = openstack.connect(cloud="testbed-admin").network
-        for group in network.security_groups(project_id=project.id):
-            network.delete_security_group(group)
-        for user in users:
-            identity.delete_user(user)
-        identity.delete_project(project)
-    if mine:
-        assert bed("down").returncode == 0
+            identity = openstack.connect(cloud="testbed-admin").identity
+            project = identity.create_project(name=f"changes-{uuid.uuid4().hex[:8]}", domain_id="default")
+            users = []
+            for role in ("member", "reader"):
+                password = uuid.uuid4().hex
+                user = identity.create_user(name=f"{project.name}-{role}", domain_id="default", password=password)
+                identity.assign_project_role_to_user(project, user, identity.find_role(role))
+                users.append(user)
+                auth = {"username": user.name, "password": password, "project_id": project.id, "user_domain_id": "default"}
+                given[role] = {"region_name": admin["region_name"], "auth": {"auth_url": admin["auth"]["auth_url"], **auth}}
+            write(given)
+            yield given
+            network = openstack.connect(cloud="testbed-admin").network
+            for group in network.security_groups(project_id=project.id):
+                network.delete_security_group(group)
+            for user in users:
+                identity.delete_user(user)
+            identity.delete_project(project)
 
 
 def write(given: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,10 +18,10 @@ import yaml
 
 from support.host import Host
 from support.indigo import INPUTS, public
-from support.testbed import belongings, project
+from support.testbed import belongings, host_is, project, stopped
 from support.tree import REPOSITORY
 from system.platform.conftest import Platform
-from system.platform.test_pool import CLIENT, COMPLETED, RUNNING, SCOPES, Submitter, pod_of, starts
+from system.platform.test_pool import CLIENT, COMPLETED, RUNNING, SCOPES, Submitter, pod_of, starts, until
 
 SITE = "openstack-testbed"
 ONE = ("--input", "worker_machines=1", "--input", "workers=1")
@@ -43,8 +44,12 @@ request_disk = 8MB
 {more}queue
 """
 STARTED_WITHIN, ENDED_WITHIN = 120.0, 300.0
-LONG = 150
+LONG, LEAVING = 150, 60
 """Seconds that a job runs: until after machines were added, and until after they began to leave."""
+OUTAGE_SECONDS = 3.0
+"""For which an API is gone."""
+REFUSED = 4
+"""What a command ends with that touched nothing."""
 HELD = 5
 OTHER = "openstack-others"
 NOT_HAD = ("cert-manager", "issuers", "traefik", "monitoring", "monitoring-facility", "prometheus-operator-crds", "metrics-server")
@@ -70,12 +75,37 @@ class Facility(Platform):
 
     def server(self, machine: str) -> Any:
         """The server of a machine."""
-        (found,) = self.cloud.compute.servers(name=f"^cantiere-{SITE}-{machine}$")
+        (found,) = self.servers(machine)
         return found
+
+    def servers(self, machine: str) -> list[Any]:
+        """The servers of a machine: one, or none."""
+        return list(self.cloud.compute.servers(name=f"^cantiere-{SITE}-{machine}$"))
 
     def machine_of(self, job: dict[str, Any]) -> str:
         """The machine on which a job runs."""
         return str(json.loads(self.kubectl("-n", self.namespace, "get", "pod", pod_of(job), "-o", "json"))["spec"]["nodeName"])
+
+
+@pytest.fixture(scope="module")
+def admin(cloud: Any) -> Any:
+    """Those who run the cloud."""
+    import openstack
+
+    return openstack.connect(cloud="testbed-admin")
+
+
+@contextmanager
+def no_host(admin: Any) -> Iterator[None]:
+    """While the one host is gone, and the cloud knows it."""
+    [host] = admin.compute.services(binary="nova-compute")
+    with stopped("nova-compute"):
+        admin.compute.update_service_forced_down(host, forced=True)
+        try:
+            yield
+        finally:
+            admin.compute.update_service_forced_down(host, forced=False)
+    host_is("up", admin, STARTED_WITHIN)
 
 
 @contextmanager
@@ -149,6 +179,19 @@ def test_again_changes_nothing(facility: Facility) -> None:
     assert facility.cantiere.run("plan", *facility.site, "--exit-code").returncode == 0
 
 
+def test_a_quota_that_is_lowered(facility: Facility, admin: Any) -> None:
+    """Told before anything is touched: what is missing, and by how much."""
+    project, before = facility.cloud.current_project_id, belongings(facility.cloud)
+    limit = admin.compute.get_quota_set(project).instances
+    admin.compute.update_quota_set(project, instances=2)
+    try:
+        refused = facility.cantiere.run("up", *facility.site, *THREE, code=REFUSED).stderr
+    finally:
+        admin.compute.update_quota_set(project, instances=limit)
+    assert "[openstack.quota]" in refused and "2 more servers, 0 of 2 are left: 2 are missing" in refused
+    assert belongings(facility.cloud) == before
+
+
 def test_machines_come_while_a_job_runs(facility: Facility, submitter: Submitter) -> None:
     long = submitter.submit(LONG)
     submitter.reached(long, RUNNING, 1, STARTED_WITHIN)
@@ -159,30 +202,42 @@ def test_machines_come_while_a_job_runs(facility: Facility, submitter: Submitter
     assert starts([job]) == [1]
 
 
-def test_a_server_is_deleted_and_one_is_stopped(facility: Facility) -> None:
-    """Both are told by name, and healed: one is made anew, the other is started with what it had."""
+def test_a_server_is_deleted_and_no_host_is_there(facility: Facility, admin: Any) -> None:
+    """The run ends with what the cloud says; the other machines serve on."""
+    lost = facility.server("worker-3")
+    facility.cloud.compute.delete_server(lost)
+    facility.cloud.compute.wait_for_delete(lost)
+    with timed("no host"), no_host(admin):
+        ended = facility.cantiere.run("up", *facility.site, *THREE, code=1).stderr
+    assert "[openstack.no_host]" in ended and "worker-3" in ended and "No valid host was found" in ended
+    assert facility.ready() == NAMES[:3] and facility.server("worker-3").status == "ERROR"
+
+
+def test_a_server_is_stopped_and_apis_are_killed(facility: Facility) -> None:
+    """Both losses are told by name and healed, over an outage of APIs: one is made anew, the other is started with what it had."""
     facility.cantiere.run("ssh", *facility.site, "worker-2", "touch /root/kept; sync")
-    lost, halted = facility.server("worker-3"), facility.server("worker-2")
-    compute = facility.cloud.compute
-    compute.delete_server(lost)
+    compute, halted = facility.cloud.compute, facility.server("worker-2")
     compute.stop_server(halted)
-    compute.wait_for_delete(lost)
     compute.wait_for_server(halted, status="SHUTOFF")
     planned = {step["id"] for step in facility.cantiere.json("plan", *facility.site, *THREE)["steps"]}
     assert {"machine/worker-2", "machine/worker-3"} <= planned
     states = {name: row["state"] for name, row in facility.rows().items()}
     assert states == {"control-1": "running", "worker-1": "running", "worker-2": "stopped", "worker-3": "broken"}
-    with timed("both healed"):
-        facility.up(*THREE)
+    with timed("both healed"), ThreadPoolExecutor(1) as pool:
+        work = pool.submit(facility.up, *THREE)
+        until(STARTED_WITHIN, lambda: work.done() or facility.servers("worker-3"), bool)
+        for api in ("nova-api", "neutron-api"):
+            with stopped(api):
+                time.sleep(OUTAGE_SECONDS)
+        work.result()
     assert facility.ready() == NAMES
     assert facility.server("worker-2").id == halted.id
-    assert facility.server("worker-3").id != lost.id
     facility.cantiere.run("ssh", *facility.site, "worker-2", "test -e /root/kept")
 
 
 def test_machines_go_while_jobs_run(facility: Facility, submitter: Submitter) -> None:
     """Machines that leave are drained first: their jobs end on them, and each was begun once."""
-    cluster = submitter.submit(LONG, 3)
+    cluster = submitter.submit(LEAVING, 3)
     running = submitter.reached(cluster, RUNNING, 3, STARTED_WITHIN)
     places = {facility.machine_of(job) for job in running}
     assert places - {"worker-1"}, "no job runs on a machine that leaves"

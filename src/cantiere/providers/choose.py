@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from cantiere.machines.model import Opening
 from cantiere.model import Condition
 from cantiere.providers.base import Provider
 from cantiere.site import Site
 
 
-def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]], doors: Mapping[int, str] | None = None) -> Provider:
+def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]], doors: Sequence[Opening] = ()) -> Provider:
     """The provider of a site's machines.
 
     Parameters
@@ -19,7 +20,7 @@ def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]], doors:
     filters:
         Pool to the node filter of its machines.
     doors:
-        Ports of all machines by which the outside reaches the facility, each with the node of the template that asks for it.
+        Ports of machines that nodes of the template open to the outside.
 
     Raises
     ------
@@ -33,11 +34,11 @@ def provider_of(site: Site, filters: Mapping[str, tuple[Condition, ...]], doors:
     if site.provider["type"] == "openstack":
         from cantiere.providers.openstack import OpenStack
 
-        return OpenStack(site.prefix, site.state_dir, site.provider, site.kubernetes, site.file, doors or {})
+        return OpenStack(site.prefix, site.state_dir, site.provider, site.kubernetes, site.file, doors)
     if site.provider["type"] == "terraform":
         from cantiere.providers.terraform import Terraform
 
-        return Terraform(site.prefix, site.state_dir, site.provider, site.kubernetes, site, site.file)
+        return Terraform(site.prefix, site.state_dir, site.provider, site.kubernetes, site, site.file, doors)
     from cantiere.providers.nspawn import Nspawn
 
     return Nspawn(site.prefix, site.state_dir, site.provider)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from cantiere.errors import Problem, rather
+from cantiere.machines.model import WORLD, Opening
 from cantiere.providers.base import LAST_PORT
 from cantiere.providers.places import Places
 
@@ -36,12 +37,58 @@ class OpenPort:
         Networks in CIDR notation.
     asks:
         Who asks for it.
+    last:
+        Of several ports in a row the last; 0 is one port.
+    pool:
+        Whose machines; ``""`` is all of them.
     """
 
     port: int
     protocol: str
     sources: tuple[str, ...]
     asks: str = "open_ports"
+    last: int = 0
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Whom a site lets in.
+
+    Parameters
+    ----------
+    admin_cidrs:
+        Networks from which machines are logged in to, and from which the API and the registry are used.
+    open_ports:
+        What else is open.
+    public_cidrs:
+        Networks to which the ports are open that the template asks for.
+    """
+
+    admin_cidrs: tuple[str, ...] = ()
+    open_ports: tuple[OpenPort, ...] = ()
+    public_cidrs: tuple[str, ...] = (WORLD,)
+
+    def with_doors(self, doors: Iterable[Opening]) -> Self:
+        """With ports open to the public that nodes of the template ask for.
+
+        Parameters
+        ----------
+        doors:
+            What they ask for; of its sources, those count that are the site's public.
+        """
+        public = [ipaddress.IPv4Network(cidr) for cidr in self.public_cidrs]
+        asked = (
+            OpenPort(door.first, door.protocol, _common(door.source, public), f"node {door.node} of the template", door.last, door.pool)
+            for door in doors
+        )
+        return replace(self, open_ports=(*self.open_ports, *asked))
+
+
+def _common(source: str, public: Iterable[ipaddress.IPv4Network]) -> tuple[str, ...]:
+    """What a network has in common with the site's public: two networks are apart, or one is in the other."""
+    asked = ipaddress.IPv4Network(source)
+    return tuple(str(cidr if cidr.subnet_of(asked) else asked) for cidr in public if cidr.overlaps(asked))
 
 
 class Reader:
@@ -112,6 +159,9 @@ class Reader:
         if not isinstance(value, list) or not value:
             self._wrong(f"{at[-1]} names no network", f"write `{at[-1]}: [192.0.2.0/24]`; nothing is opened that is not asked for", *at)
         return tuple(found)
+
+    def _public_cidrs(self) -> tuple[str, ...]:
+        return self._cidrs(self.given.get("public_cidrs", [WORLD]), "public_cidrs")
 
     def _open_ports(self) -> tuple[OpenPort, ...]:
         found = []

@@ -282,7 +282,7 @@ def test_healing(cloud: SmallCloud, tmp_path: Path) -> None:
     before = raised(source, CONTROL)
     cloud.objects["floatingips"].clear()
     cloud.objects["security-group-rules"].popitem()
-    cloud.put("security-group-rules", SmallCloud.rule({"security_group_id": source.ground.groups()["machines"].id, **OPEN}))
+    cloud.put("security-group-rules", SmallCloud.rule({"security_group_id": source.ground.groups.seen()["machines"].id, **OPEN}))
     assert source.observe()["control-1"].detail["why"] == "its floating IP is gone" and not source.prepared()
     raised(source, CONTROL)
     [server] = cloud.objects["servers"].values()

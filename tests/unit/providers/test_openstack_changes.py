@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cantiere.errors import CantiereError
-from cantiere.machines.model import Change, Machine
+from cantiere.machines.model import Change, Machine, Opening
 from cantiere.providers.openstack import OpenStack, faults, marks, resize
 from cantiere.state import State, StateStore
 from support.small_cloud import Fault, SmallCloud
@@ -160,7 +160,7 @@ def test_rules_are_told(cloud: SmallCloud, tmp_path: Path) -> None:
     """What rules open and close is told before it is done."""
     raised(provider(tmp_path), CONTROL)
     source = provider(tmp_path, open_ports=[{"port": 443, "from": ["198.51.100.0/24"]}])
-    cloud.put("security-group-rules", SmallCloud.rule({"security_group_id": source.ground.groups()["machines"].id, **OPEN}))
+    cloud.put("security-group-rules", SmallCloud.rule({"security_group_id": source.ground.groups.seen()["machines"].id, **OPEN}))
     assert not source.prepared()
     assert source.adjustments() == (
         "group machines opens tcp 443 to 198.51.100.0/24, asked for by open_ports",
@@ -175,13 +175,14 @@ def test_ports_that_the_template_asks_for(cloud: SmallCloud, tmp_path: Path) -> 
     StateStore(tmp_path / "state").save(State(LINEAGE))
     given = ("cantiere-lab", tmp_path / "state")
     closed = OpenStack(*given, OPTIONS, KUBERNETES)
-    open_ = OpenStack(*given, OPTIONS, KUBERNETES, None, {30443: "door"})
+    door = [Opening("door", 30443, 30443)]
+    open_ = OpenStack(*given, OPTIONS, KUBERNETES, None, door)
     told = "group machines opens tcp 30443 to 0.0.0.0/0, asked for by node door of the template"
     assert told in open_.adjustments() and not any("0.0.0.0/0" in line for line in closed.adjustments())
     assert "group control-plane opens tcp 6443 to 192.0.2.0/24, asked for by admin_cidrs" in closed.adjustments()
     closed.ground.make(LINEAGE, print)
     assert closed.prepared() and not open_.prepared() and open_.whole() and open_.adjustments() == (told,)
-    campus = OpenStack(*given, {**OPTIONS, "public_cidrs": ["198.51.100.0/24"]}, KUBERNETES, None, {30443: "door"})
+    campus = OpenStack(*given, {**OPTIONS, "public_cidrs": ["198.51.100.0/24"]}, KUBERNETES, None, door)
     assert campus.adjustments() == (told.replace("0.0.0.0/0", "198.51.100.0/24"),)
 
 

@@ -126,6 +126,23 @@ def test_tokens_that_end_in_several_threads(cloud: SmallCloud, tmp_path: Path, w
     assert error.value.problems[0].code == "openstack.auth" and waits.waited == [1.0, 1.0]
 
 
+def test_a_late_answer_is_asked_for_again(cloud: SmallCloud, tmp_path: Path, waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is not answered in time is made again; where it took effect, what it made is found."""
+    whole, late = SmallCloud.answer, [1.5]
+
+    def answer(self: SmallCloud, method: str, path: str, query: Any, body: Any) -> Any:
+        found = whole(self, method, path, query, body)
+        if (method, path) == ("POST", "/compute/v2.1/servers") and late:
+            time.sleep(late.pop())
+        return found
+
+    monkeypatch.setattr(SmallCloud, "answer", answer)
+    source = provider(tmp_path)
+    source.cloud.connection.session.timeout = 1.0
+    raised(source, CONTROL)
+    assert waits.waited and not late and cloud.names("servers") == ["cantiere-lab-control-1"]
+
+
 def test_a_silent_service_is_not_waited_for_for_ever(cloud: SmallCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert provider(tmp_path).cloud.connection.session.timeout == 60.0
     file = tmp_path / "clouds.yaml"
@@ -133,6 +150,29 @@ def test_a_silent_service_is_not_waited_for_for_ever(cloud: SmallCloud, tmp_path
     given["clouds"]["small"]["api_timeout"] = 5
     file.write_text(yaml.safe_dump(given), encoding="utf-8")
     assert provider(tmp_path).cloud.connection.session.timeout == 5.0
+
+
+def test_a_service_that_is_silent_for_a_while(cloud: SmallCloud, tmp_path: Path, waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request without an answer in time is asked again; one that never gets any is told."""
+    answer, silent = SmallCloud.answer, [1]
+
+    def late(self: SmallCloud, method: str, path: str, query: Any, body: Any) -> Any:
+        if path.endswith("/servers/detail") and silent:
+            silent.pop()
+            time.sleep(1.5)
+            raise ConnectionResetError
+        return answer(self, method, path, query, body)
+
+    monkeypatch.setattr(SmallCloud, "answer", late)
+    source = provider(tmp_path)
+    session: Any = source.cloud.connection.session
+    session.timeout = 1.0
+    assert source.observe() == {} and waits.waited
+    silent.extend([1] * 2)
+    monkeypatch.setattr(faults, "PAUSES", (1.0,))
+    with pytest.raises(CantiereError) as error:
+        source.observe()
+    assert {problem.code for problem in error.value.problems} == {"openstack.unreachable"}
 
 
 @pytest.mark.parametrize(
@@ -218,6 +258,23 @@ def test_strangers_with_our_name(cloud: SmallCloud, tmp_path: Path) -> None:
     assert cloud.belongings() == before
 
 
+def test_slow_servers_are_looked_at_before_that_is_told(cloud: SmallCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look that many share may take all the time that is left, and a server that was just asked for has no status."""
+    now = [0.0]
+    monkeypatch.setattr(servers, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: None))
+
+    def listed(since: float) -> frozenset[str]:
+        now[0] += 700.0
+        return frozenset({"1"})
+
+    asked, built = (SimpleNamespace(id="1", name="lab-worker-1", status=status) for status in (None, "BUILD"))
+    under_way: Any = SimpleNamespace(get=listed)
+    with pytest.raises(CantiereError) as error:
+        provider(tmp_path).servers._until(asked, lambda: built, {"ACTIVE"}, "worker-1", under_way, 600.0)
+    [problem] = error.value.problems
+    assert (problem.code, problem.message) == ("openstack.slow", "lab-worker-1 is BUILD after 600 s")
+
+
 def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path, waits: Waits) -> None:
     """A router that leads to a network of somebody else too is not taken off it: that is told."""
     source = provider(tmp_path)
@@ -237,18 +294,45 @@ def test_networks_of_others_stay_at_our_router(cloud: SmallCloud, tmp_path: Path
 
 
 def test_a_router_that_leads_nowhere(cloud: SmallCloud, tmp_path: Path) -> None:
-    """A router that the network service did not live to finish is finished: with its port on the network, or with its way out."""
+    """A router that leads nowhere is made anew, and one without its way out gets it."""
     words = "External network a is not reachable from subnet b. Therefore, cannot associate Port c with a Floating IP."
     cloud.faults.append(Fault("POST", "/floatingips$", 404, words, times=2))
     raised(provider(tmp_path), CONTROL)
-    joins = [call.rpartition("/")[2] for call in cloud.asked if "router_interface" in call]
-    assert joins == ["add_router_interface", "remove_router_interface", "add_router_interface"]
-    assert provider(tmp_path).prepared() and len(cloud.objects["floatingips"]) == 1
+    assert joins(cloud) == ["add_router_interface", "remove_router_interface", "add_router_interface"]
+    assert provider(tmp_path).prepared() and len(cloud.objects["floatingips"]) == len(cloud.objects["routers"]) == 1
     [router] = cloud.objects["routers"].values()
     way, router["external_gateway_info"] = router["external_gateway_info"], None
     assert not provider(tmp_path).prepared()
     raised(provider(tmp_path), CONTROL)
     assert [item["external_gateway_info"] for item in cloud.objects["routers"].values()] == [way]
+
+
+def test_a_router_that_takes_no_interface(cloud: SmallCloud, tmp_path: Path) -> None:
+    """The cloud says that a half-made router is on the network, and it is not: it is made anew; what stays so is told."""
+    cloud.faults.append(Fault("PUT", "add_router_interface$", 200, "", times=2))
+    with pytest.raises(CantiereError) as error:
+        raised(provider(tmp_path), CONTROL)
+    assert [problem.code for problem in error.value.problems] == ["openstack.service"] and not cloud.faults
+    [old] = cloud.objects["routers"]
+    cloud.faults.append(Fault("PUT", "add_router_interface$", 200, ""))
+    raised(provider(tmp_path), CONTROL)
+    [new] = cloud.objects["routers"]
+    assert new != old and provider(tmp_path).prepared()
+
+
+def test_a_router_that_is_off_its_network_already(cloud: SmallCloud, tmp_path: Path) -> None:
+    """The answer to a removal was lost, so it is asked again."""
+    source = provider(tmp_path)
+    raised(source, CONTROL)
+    cloud.faults.append(Fault("PUT", "remove_router_interface$", 503, "", after=True))
+    source.delete("control-1")
+    source.release()
+    assert joins(cloud)[-2:] == ["remove_router_interface"] * 2 and not cloud.names("routers")
+
+
+def joins(cloud: SmallCloud) -> list[str]:
+    """What was asked of routers and networks."""
+    return [call.rpartition("/")[2] for call in cloud.asked if "router_interface" in call]
 
 
 def site(folder: Path) -> sites.Site:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,23 +10,13 @@ import pytest
 
 from cantiere.errors import CantiereError
 from cantiere.machines.fleet import Fleet
-from cantiere.machines.ssh import Ssh
-from cantiere.providers.openstack import OpenStack, servers
+from cantiere.providers.openstack import OpenStack
 from cantiere.state import State, StateStore
 from cantiere.tosca.compile import load
-from support.small_cloud import SmallCloud, serving
+from support.small_cloud import SmallCloud
 from unit.providers.test_openstack import KUBERNETES, LINEAGE, OPTIONS
 
 INPUTS = {"worker_machines": 1, "most_worker_machines": 4, "preemptible_machines": 1}
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallCloud]:
-    with serving(tmp_path) as (made, file):
-        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
-        monkeypatch.setattr(servers, "PAUSE", 0.0)
-        monkeypatch.setattr(Ssh, "run", lambda self, name, command, **given: subprocess.CompletedProcess([], 0, "", ""))
-        yield made
 
 
 class Pools:
@@ -40,7 +28,7 @@ class Pools:
 
     def fleet(self, worker: int = 0, removal: tuple[str, ...] = ()) -> Fleet:
         facility = load(self.repository / "tosca" / "templates" / "facility.yaml", INPUTS).facility
-        site: Any = SimpleNamespace(state_dir=self.folder)
+        site: Any = SimpleNamespace(state_dir=self.folder, prefix="cantiere-lab", kubernetes=KUBERNETES, file=self.folder / "cantiere.yml")
         made = Fleet(site, facility, scale={"worker": worker} if worker else {}, removal=frozenset(removal))
         options = {**OPTIONS, "flavors": ["small"], "pool_flavors": {"preemptible": ["medium"]}}
         made.__dict__["provider"] = OpenStack("cantiere-lab", self.folder, options, KUBERNETES)

@@ -168,11 +168,11 @@ def test_only_what_is_asked_for_is_open() -> None:
 def test_rules_are_known_again() -> None:
     """What Neutron tells of a rule is the rule; what ours cannot say counts as foreign."""
     empty = dict.fromkeys(("protocol", "port_range_min", "port_range_max", "remote_ip_prefix", "remote_group_id"))
-    every = [Rule(), Rule(source="10.244.0.0/16"), Rule("tcp", 22, "192.0.2.0/24"), Rule("icmp", 0, "192.0.2.0/24")]
+    every = [Rule(), Rule(source="10.244.0.0/16"), Rule("tcp", 22, "192.0.2.0/24"), Rule("icmp", 0, "192.0.2.0/24"), Rule("udp", 1, "", 9)]
     listed = [{**empty, **rule.body("group", "machines"), "id": str(number)} for number, rule in enumerate(every)]
     assert rules.seen(listed, "machines") == {rule: str(number) for number, rule in enumerate(every)}
     strange = [
-        {**empty, "id": "a", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 1, "port_range_max": 9},
+        {**empty, "id": "a", "direction": "ingress", "ethertype": "IPv4", "protocol": "icmp", "port_range_min": 8, "port_range_max": 0},
         {**empty, "id": "b", "direction": "ingress", "ethertype": "IPv6"},
         {**empty, "id": "c", "direction": "ingress", "ethertype": "IPv4", "remote_group_id": "another"},
         {**empty, "id": "d", "direction": "egress", "ethertype": "IPv4"},

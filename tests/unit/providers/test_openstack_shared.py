@@ -131,3 +131,16 @@ def test_what_changed_is_looked_for_again(cloud: SmallCloud, source: OpenStack) 
     cloud.faults.append(Fault("POST", "/servers$", 503, after=True))
     made(source, [WORKERS[0]])
     assert cloud.names("servers") == ["cantiere-lab-worker-1"]
+
+
+def test_what_took_long_to_list_counts_for_longer(cloud: SmallCloud, source: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small project is listed again after a minute, a large one only after many times what its listing took."""
+    monkeypatch.setattr("cantiere.providers.openstack.cloud.KEPT_SECONDS", 0.0)
+    source.cloud.mine("servers", "worker-1")
+    source.cloud._listings["servers"].took = 10.0
+    cloud.asked.clear()
+    source.cloud.mine("servers", "worker-1")
+    assert not cloud.asked
+    source.cloud._listings["servers"].took = 0.0
+    source.cloud.mine("servers", "worker-1")
+    assert cloud.asked == ["GET /compute/v2.1/servers/detail"]

@@ -84,7 +84,8 @@ def _volume(cloud: Cloud, machine: Machine, identifier: str, mark: Mark, there: 
     volumes: Any = cloud.connection.block_storage
     found = cloud.ask(lambda: maybe(partial(volumes.get_volume, identifier)), "to show a volume", node) if cloud.has_volumes else None
     if found is None:
-        raise _refused(f"the project has no volume {identifier}, and no floating IP has that address", "see `openstack volume list`", node)
+        remedy = "see `openstack volume list`; servers are not taken in, machines that exist are used by provider hosts"
+        raise _refused(f"the project has no volume {identifier}, and no floating IP has that address", remedy, node)
     if _is(found, mark):
         return f"the volume {identifier} is that of {node} already"
     if wanted is None:

@@ -56,6 +56,23 @@ def volumes_of(options: Options, machine: Machine) -> dict[str, VolumeWanted]:
     return {what: volume for what, volume in asked.items() if volume}
 
 
+def choice(machine: Machine, flavors: Sequence[Flavor], options: Options) -> tuple[Mapping[str, int], list[Flavor], Problem | None]:
+    """What a machine needs at least, the flavors that are enough for it, the first to be taken first, and what to say where none is.
+
+    Parameters
+    ----------
+    machine:
+        As it is asked for.
+    flavors:
+        All of the cloud.
+    options:
+        The site's.
+    """
+    needs, allowed = _needs(options, machine), options.flavors_of(machine.pool)
+    fits = fitting(flavors, needs, allowed)
+    return needs, fits, None if fits else unfit(machine, flavors, needs, allowed)
+
+
 def specification(options: Options, machine: Machine) -> str:
     """What a server cannot change while it lives: image, and which volumes of which type; a digest of each."""
     kinds = {what: volume.kind for what, volume in volumes_of(options, machine).items()}
@@ -68,7 +85,7 @@ def size(options: Options, machine: Machine, flavor: str) -> str:
 
     A server whose flavor was chosen for the same keeps it, whatever flavors the cloud has by now.
     """
-    return _digest([needs_of(machine, own_disk=options.boot_volume is None), list(options.flavors_of(machine.pool)), flavor])
+    return _digest([_needs(options, machine), list(options.flavors_of(machine.pool)), flavor])
 
 
 def compare(machine: Machine, seen: Mapping[str, Any], digest: str, flavors: Sequence[Flavor], options: Options) -> Difference:
@@ -105,12 +122,10 @@ def compare(machine: Machine, seen: Mapping[str, Any], digest: str, flavors: Seq
             anew.append(f"its {what} volume has {has} GiB and cannot shrink to {volume.size}")
     if seen["size"] == size(options, machine, seen["flavor"]):
         return Difference(None, grown, down, tuple(reasons), tuple(anew))
-    own_disk = options.boot_volume is None
-    needs = needs_of(machine, own_disk=own_disk)
-    fits = fitting(flavors, needs, options.flavors_of(machine.pool))
-    if not fits:
-        return Difference(None, grown, down, tuple(reasons), tuple(anew), unfit(machine, flavors, needs, options.flavors_of(machine.pool)))
-    chosen = next((flavor for flavor in fits if not own_disk or flavor.disk >= seen["disk"] * GIB), None)
+    needs, fits, problem = choice(machine, flavors, options)
+    if problem:
+        return Difference(None, grown, down, tuple(reasons), tuple(anew), problem)
+    chosen = next((flavor for flavor in fits if options.boot_volume or flavor.disk >= seen["disk"] * GIB), None)
     if fits[0].name != seen["flavor"] and chosen != fits[0]:
         anew.append(f"{fits[0].name} is enough for it now, and its disk of {seen['disk']} GiB cannot shrink")
     if chosen is None or chosen.name == seen["flavor"]:
@@ -138,13 +153,16 @@ def expected(machine: Machine, seen: MachineSeen | None, flavors: Sequence[Flavo
         Whether it gets a floating IP.
     """
     if seen is None or "flavor" not in seen.detail:
-        needs = needs_of(machine, own_disk=options.boot_volume is None)
-        chosen = next((flavor.name for flavor in fitting(flavors, needs, options.flavors_of(machine.pool))), "")
+        chosen = next((flavor.name for flavor in choice(machine, flavors, options)[1]), "")
         return Holding(machine.name, chosen, sum(volume.size for volume in volumes_of(options, machine).values()), floats)
     difference = compare(machine, seen.detail, seen.digest, flavors, options)
     volumes = {**seen.detail["volumes"], **difference.volumes}
     flavor = difference.flavor.name if difference.flavor else str(seen.detail["flavor"])
     return Holding(machine.name, flavor, sum(volumes.values()), floats)
+
+
+def _needs(options: Options, machine: Machine) -> dict[str, int]:
+    return needs_of(machine, own_disk=options.boot_volume is None)
 
 
 def _digest(value: Any) -> str:

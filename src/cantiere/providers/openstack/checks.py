@@ -8,10 +8,10 @@ from typing import Any
 
 from cantiere.errors import CantiereError, Problem, rather
 from cantiere.machines.model import Machine
-from cantiere.providers.openstack import marks, quota, rules
-from cantiere.providers.openstack.changes import Difference, compare
+from cantiere.providers.openstack import marks, quota
+from cantiere.providers.openstack.changes import Difference, choice, compare, volumes_of
 from cantiere.providers.openstack.cloud import JUST_SECONDS, Cloud, There
-from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, fitting, needs_of, unfit
+from cantiere.providers.openstack.flavors import GIB, MIB, Flavor
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.quota import Ask, Limit
 from cantiere.providers.openstack.resize import shown
@@ -60,12 +60,11 @@ class Checks:
         found += [difference.problem for difference, _ in changed if difference.problem]
         chosen: dict[str, Flavor] = {}
         for machine in missing:
-            needs = needs_of(machine, own_disk=self.options.boot_volume is None)
-            fits = fitting(flavors, needs, self.options.flavors_of(machine.pool))
-            if fits:
-                chosen[machine.name] = fits[0]
+            _, fits, problem = choice(machine, flavors, self.options)
+            if problem:
+                found.append(problem)
             else:
-                found.append(unfit(machine, flavors, needs, self.options.flavors_of(machine.pool)))
+                chosen[machine.name] = fits[0]
         found += self._boot(image)
         asks = [self._shared(), *(self._ask(machine, chosen.get(machine.name), there) for machine in missing)]
         asks += [ask for _, ask in changed]
@@ -147,8 +146,8 @@ class Checks:
         if self.ground.made():
             return Ask(SHARED)
         own = 0 if self.options.network.name or self.ground.network() else 1
-        groups = self.ground.groups()
-        wanted = sum(len(group) for group in rules.rules(self.options, self.ground.cluster.pod_subnet).values())
+        groups, wanted = self.ground.groups.seen(), self.ground.groups.wanted()
+        lacking = [asked for group, asked in wanted.items() if group not in groups]
         return Ask(
             SHARED,
             {
@@ -156,16 +155,16 @@ class Checks:
                 "subnets": own,
                 "routers": own,
                 "ports": own + bool(self.ground.cluster.virtual_address),
-                "security_groups": 2 - len(groups),
-                "security_group_rules": 0 if groups else wanted,
+                "security_groups": len(lacking),
+                "security_group_rules": sum(map(len, lacking)),
             },
         )
 
     def _ask(self, machine: Machine, flavor: Flavor | None, there: There) -> Ask:
         """What of a machine is still to be made; a run that was cut off has made a part of it."""
-        node, volumes = machine.name, {"boot": self.options.boot_volume, "data": self.options.data_volumes.get(machine.pool)}
+        node = machine.name
         made = {str(item.name).rpartition("-")[2] for item in there.volumes.get(node, ())}
-        sizes = [volume.size for what, volume in volumes.items() if volume and what not in made]
+        sizes = [volume.size for what, volume in volumes_of(self.options, machine).items() if what not in made]
         return Ask(
             node,
             {

@@ -17,14 +17,13 @@ from openstack.connection import Connection
 
 from cantiere.errors import CantiereError, Problem
 from cantiere.providers.base import Log
-from cantiere.providers.openstack import marks
+from cantiere.providers.openstack import listing, marks
 from cantiere.providers.openstack.faults import maybe, patiently
 from cantiere.providers.openstack.flavors import GIB, MIB, Flavor, gpus_of
 from cantiere.providers.openstack.marks import Mark
 from cantiere.providers.openstack.options import Options
 from cantiere.providers.openstack.shared import Shared
 
-GONE = frozenset({"DELETED", "SOFT_DELETED"})
 WORKER_NAME = "cantiere"
 ANSWER_SECONDS = 60.0
 """For which a service may be silent, where clouds.yaml sets no ``api_timeout``."""
@@ -32,6 +31,8 @@ KEPT_SECONDS = 60.0
 """For which what was listed counts while machines are made or removed, where this process has changed nothing of it since."""
 JUST_SECONDS = 5.0
 """For which a listing counts for what is asked right after it."""
+KEPT_TIMES = 20
+"""Times what a listing took for which it counts then at least: a large project is not listed all the time."""
 CALLS_AT_ONCE = 10
 """Connections to each service; more threads than these may wait for machines."""
 Answer = TypeVar("Answer")
@@ -44,7 +45,7 @@ class There:
     Parameters
     ----------
     servers, ports, floating, volumes:
-        Machine to its objects, as the SDK shows them.
+        Machine to its objects: records of a listing, or as the SDK shows what was just made.
     strangers:
         What to say of those that have the site's prefix and another lineage than ours.
     """
@@ -193,16 +194,16 @@ class Cloud:
         kinds, now = KINDS if self.has_volumes else KINDS[:-1], time.monotonic()
 
         def seen(kind: str) -> Listed:
-            listing = self._listings[kind]
-            return listing.get(max(now - (age and age + listing.took), *self._changed.values(), 0.0))
+            shared = self._listings[kind]
+            return shared.get(max(now - (age and age + shared.took), *self._changed.values(), 0.0))
 
         with ThreadPoolExecutor(len(kinds)) as pool:
             listed = list(pool.map(seen, kinds))
-        strangers = {lineage: problem for listing in listed for lineage, problem in listing.strangers.items()}
-        found = dict(zip(kinds, (listing.mine for listing in listed), strict=True))
+        strangers = {lineage: problem for one in listed for lineage, problem in one.strangers.items()}
+        found = dict(zip(kinds, (one.mine for one in listed), strict=True))
         return There(**found, strangers=tuple(strangers.values()))
 
-    def mine(self, kind: str, node: str, age: float = KEPT_SECONDS) -> Sequence[Any]:
+    def mine(self, kind: str, node: str, age: float | None = None) -> Sequence[Any]:
         """What one machine has of one kind.
 
         Parameters
@@ -212,10 +213,12 @@ class Cloud:
         node:
             The machine.
         age:
-            Seconds for which what was listed before still counts, unless this process has changed it since.
+            Seconds for which what was listed before still counts, unless this process has changed it since; None keeps it for a minute,
+            and for longer where listing takes long.
         """
-        since = max(time.monotonic() - age, self._changed.get((kind, node), 0.0))
-        return self._listings[kind].get(since).mine.get(node, ())
+        shared = self._listings[kind]
+        kept = max(KEPT_SECONDS, KEPT_TIMES * shared.took) if age is None else age
+        return shared.get(max(time.monotonic() - kept, self._changed.get((kind, node), 0.0))).mine.get(node, ())
 
     def change(self, kind: str, node: str, call: Callable[[], Answer]) -> Answer:
         """Make, change or remove something of a machine: what was listed before no longer counts for it, be it that the call fails.
@@ -239,7 +242,7 @@ class Cloud:
 
     def servers(self, pattern: str) -> list[Any]:
         """Servers whose names match, without those that are gone already and listed still."""
-        return [item for item in self.connection.compute.servers(details=True, name=pattern) if item.status not in GONE]
+        return [item for item in self.connection.compute.servers(details=True, name=pattern) if item.status not in listing.GONE]
 
     def flavors(self) -> list[Flavor]:
         """All flavors, with their GPUs and prices."""
@@ -273,11 +276,11 @@ class Cloud:
     def _listed(self, kind: str) -> Listed:
         """All objects of one kind with the site's prefix, ours by machine."""
         link, project = self.connection, self.project
-        calls: dict[str, Callable[[], list[Any]]] = {
-            "servers": lambda: self.servers(f"^{re.escape(self.prefix)}-"),
-            "ports": lambda: list(link.network.ports(project_id=project)),
-            "floating": lambda: list(link.network.ips(project_id=project)),
-            "volumes": lambda: list(link.block_storage.volumes(details=True)),
+        calls: dict[str, Callable[[], Sequence[Any]]] = {
+            "servers": partial(listing.servers, link, name=f"^{re.escape(self.prefix)}-"),
+            "ports": partial(listing.ports, link, project_id=project),
+            "floating": partial(listing.floating_ips, link, project_id=project),
+            "volumes": partial(listing.volumes, link),
         }
         items = self.ask(calls[kind], f"to list {kind}")
         found: dict[str, list[Any]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from keystoneauth1 import exceptions as keystone
 from openstack import exceptions as sdk
@@ -18,8 +18,16 @@ from cantiere.providers.base import Log
 Answer = TypeVar("Answer")
 FAULTS = (sdk.SDKException, keystone.ClientException, RequestException)
 """All that the SDK raises: a connection that fails is none of its own exceptions."""
-DROPPED = (keystone.ConnectFailure, keystone.DiscoveryFailure, sdk.NotSupported, sdk.ServiceDiscoveryException, Dropped, Timeout)
-"""No connection; or none when the SDK asked the service which versions it has, at the first call."""
+DROPPED = (
+    keystone.RetriableConnectionFailure,
+    keystone.UnknownConnectionError,
+    keystone.DiscoveryFailure,
+    sdk.NotSupported,
+    sdk.ServiceDiscoveryException,
+    Dropped,
+    Timeout,
+)
+"""No connection, no answer in time, or half of one; or none when the SDK asked the service which versions it has, at the first call."""
 PASSING = frozenset({429, 500, 502, 503, 504})
 TOO_LARGE = 413  # also how older services say "too many requests"
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -100,6 +108,12 @@ def problem(error: Exception, doing: str, path: str) -> Problem:
     return Problem(
         code, f"the cloud {failed} {doing}: {said}{f' (it asks to wait {wait:.0f} s)' if wait else ''}", REMEDIES[code], path=path
     )
+
+
+def slow(item: Any, seconds: float, path: str) -> CantiereError:
+    """What to say of an object, as the SDK shows it, that is not as it was asked to be after so many seconds."""
+    message = f"{item.name} is {item.status} after {seconds:.0f} s"
+    return CantiereError(Problem("openstack.slow", message, REMEDIES["openstack.slow"], path=path))
 
 
 def pause_after(error: Exception, usual: float | None, left: float) -> float | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cantiere.errors import Problem, rather
 from cantiere.providers.openstack import prices
 from cantiere.providers.openstack.prices import Prices
-from cantiere.providers.reading import FLOATING, SECRETS, OpenPort, Reader
+from cantiere.providers.reading import FLOATING, SECRETS, Access, Reader
 
 KEYS = (
     "type",
@@ -37,7 +37,6 @@ KEYS = (
 NETWORK_KEYS = ("name", "subnet", "external", "dns", "first_address", "last_address")
 VOLUME_KEYS = ("size", "type")
 AFFINITY = ("soft", "hard", "none")
-WORLD = "0.0.0.0/0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class VolumeWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(Access):
     """A site's ``provider:`` mapping.
 
     Parameters
@@ -102,12 +101,6 @@ class Options:
         Pool to the patterns that hold for it instead.
     floating_ips:
         Which machines get one: ``control-plane``, ``all`` or ``none``.
-    admin_cidrs:
-        Networks from which machines are logged in to, and from which the API and the registry are used.
-    open_ports:
-        What else is open.
-    public_cidrs:
-        Networks to which the ports are open that the template asks for.
     boot_volume:
         The volume that machines boot from; None boots from the flavor's own disk.
     data_volumes:
@@ -132,9 +125,6 @@ class Options:
     flavors: tuple[str, ...] = ()
     pool_flavors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floating_ips: str = FLOATING[0]
-    admin_cidrs: tuple[str, ...] = ()
-    open_ports: tuple[OpenPort, ...] = ()
-    public_cidrs: tuple[str, ...] = (WORLD,)
     boot_volume: VolumeWanted | None = None
     data_volumes: Mapping[str, VolumeWanted] = field(default_factory=dict)
     anti_affinity: str = AFFINITY[0]
@@ -146,17 +136,6 @@ class Options:
     def flavors_of(self, pool: str) -> tuple[str, ...]:
         """Patterns of the flavors that machines of a pool may have; empty allows all."""
         return self.pool_flavors.get(pool, self.flavors)
-
-    def with_doors(self, doors: Mapping[int, str]) -> Options:
-        """With ports open to the public that nodes of the template ask for.
-
-        Parameters
-        ----------
-        doors:
-            Port to the node that asks for it.
-        """
-        asked = [OpenPort(port, "tcp", self.public_cidrs, f"node {node} of the template") for port, node in doors.items()]
-        return replace(self, open_ports=(*self.open_ports, *asked))
 
 
 def read(given: Mapping[str, Any], file: Path | None) -> tuple[Options | None, list[Problem]]:
@@ -197,7 +176,7 @@ class _Options(Reader):
             floating_ips=self._choice("floating_ips", FLOATING),
             admin_cidrs=self._cidrs(self.given.get("admin_cidrs"), "admin_cidrs"),
             open_ports=self._open_ports(),
-            public_cidrs=self._cidrs(self.given.get("public_cidrs", [WORLD]), "public_cidrs"),
+            public_cidrs=self._public_cidrs(),
             boot_volume=self._volume(self.given.get("boot_volume"), "boot_volume"),
             data_volumes=self._data_volumes(),
             anti_affinity=self._choice("anti_affinity", AFFINITY),

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from cantiere.errors import CantiereError, Problem, TemplateError
-from cantiere.machines.model import Change, Cost, Machine, MachineSeen
+from cantiere.machines.model import Change, Cost, Machine, MachineSeen, Opening
 from cantiere.machines.wanted import network_of
 from cantiere.providers import reach
 from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.openstack import lost, marks
 from cantiere.providers.openstack.adoption import adopt
-from cantiere.providers.openstack.changes import compare, expected, held, specification
+from cantiere.providers.openstack.changes import choice, compare, expected, held, specification
 from cantiere.providers.openstack.checks import Checks
-from cantiere.providers.openstack.cloud import JUST_SECONDS, KEPT_SECONDS, Cloud, There
-from cantiere.providers.openstack.flavors import explained, fitting, needs_of, unfit
+from cantiere.providers.openstack.cloud import JUST_SECONDS, Cloud, There
+from cantiere.providers.openstack.flavors import explained
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.options import read
 from cantiere.providers.openstack.prices import cost
@@ -46,7 +46,7 @@ class OpenStack(Provider):
     file:
         The site's file, for the places in messages.
     doors:
-        Ports that nodes of the template ask to be open to the site's public, each with its node.
+        Ports that nodes of the template ask to be open to the site's public.
 
     Raises
     ------
@@ -64,13 +64,13 @@ class OpenStack(Provider):
         options: Mapping[str, Any],
         kubernetes: Mapping[str, Any],
         file: Path | None = None,
-        doors: Mapping[int, str] | None = None,
+        doors: Sequence[Opening] = (),
     ) -> None:
         given, problems = read(options, file)
         cluster, more = network_of(kubernetes)
         if given is None or more:
             raise TemplateError([*problems, *more])
-        given = given.with_doors(doors or {})
+        given = given.with_doors(doors)
         self.options, self.prefix = given, prefix
         self.store = StateStore(state_dir)
         self.key = state_dir / "ssh" / "id_ed25519"
@@ -153,7 +153,7 @@ class OpenStack(Provider):
 
     def adjustments(self) -> tuple[str, ...]:
         """Rules that are to be added, each with what asks for it, and rules that are to be taken away."""
-        return self.ground.adjustments()
+        return self.ground.groups.adjustments()
 
     def whole(self) -> bool:
         """Whether all that machines share is there, whatever its rules are."""
@@ -257,12 +257,10 @@ class OpenStack(Provider):
         return self.options.floating_ips == "all" or (self.options.floating_ips == "control-plane" and machine.controls)
 
     def _order(self, machine: Machine, log: Log) -> Order:
-        flavors, allowed = self.cloud.flavors(), self.options.flavors_of(machine.pool)
-        needs = needs_of(machine, own_disk=self.options.boot_volume is None)
-        fits = fitting(flavors, needs, allowed)
-        image = self.cloud.image()
-        if not fits:
-            raise CantiereError(unfit(machine, flavors, needs, allowed))
+        flavors, image = self.cloud.flavors(), self.cloud.image()
+        needs, fits, problem = choice(machine, flavors, self.options)
+        if problem:
+            raise CantiereError(problem)
         if image is None:
             raise CantiereError(
                 Problem("openstack.image", "the image is gone", "see `openstack image list`, and name one", path=machine.name)
@@ -312,7 +310,7 @@ class OpenStack(Provider):
 
     def _jump(self, name: str) -> Machine:
         """The machine that leads to others, as far as it is made; while it is not, it is looked for again and again."""
-        for age in (KEPT_SECONDS, reach.PAUSE):
+        for age in (None, reach.PAUSE):
             servers, ports, floating = ({name: self.cloud.mine(kind, name, age)} for kind in ("servers", "ports", "floating"))
             found = self._reached(self._asked[name], There(servers, ports, floating))
             if found.host_key and found.door:

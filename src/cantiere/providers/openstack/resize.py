@@ -13,6 +13,7 @@ from cantiere.providers.base import Log
 from cantiere.providers.openstack import marks
 from cantiere.providers.openstack.changes import compare, size
 from cantiere.providers.openstack.cloud import Cloud
+from cantiere.providers.openstack.faults import slow
 from cantiere.providers.openstack.flavors import Flavor
 
 RESIZING, RESIZED, ERROR = frozenset({"RESIZE", "REVERT_RESIZE"}), "VERIFY_RESIZE", "ERROR"
@@ -30,10 +31,11 @@ def shown(server: Any, volumes: Iterable[Any]) -> dict[str, Any]:
     server, volumes:
         As the SDK shows them.
     """
+    flavor = server.flavor  # each look at it makes an object
     named = {str(volume.name).rpartition("-")[2]: volume for volume in volumes}
     return {
-        "flavor": str(server.flavor.name or server.flavor.id),
-        "disk": int(server.flavor.disk or 0),
+        "flavor": str(flavor.name or flavor.id),
+        "disk": int(flavor.disk or 0),
         "size": str(server.metadata.get(marks.SIZE, "")),
         "volumes": {what: int(volume.size) for what, volume in named.items()},
         "loose": [what for what, volume in named.items() if not volume.attachments],
@@ -182,8 +184,6 @@ class Changes:
         end = time.monotonic() + seconds
         while not ready(item := self.cloud.ask(look, "to tell a status", node)):
             if time.monotonic() > end:
-                message = f"{item.name} is {item.status} after {seconds:.0f} s"
-                remedy = "look at it in the cloud's dashboard; run again: it goes on from there"
-                raise CantiereError(Problem("openstack.slow", message, remedy, path=node))
+                raise slow(item, seconds, node)
             time.sleep(PAUSE)
         return item

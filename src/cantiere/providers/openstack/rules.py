@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from cantiere.machines.model import WORLD
 from cantiere.machines.registry import WRITE_PORT
 from cantiere.machines.wanted import API_PORT
-from cantiere.providers.reading import OpenPort
+from cantiere.providers.reading import Access, OpenPort
 
 MACHINES, CONTROL = "machines", "control-plane"
 """Groups: of all machines, and of those with a control plane."""
+RANGED = ("tcp", "udp")
+"""Protocols with ports."""
 SSH = 22
 STRANGE = "?"
 
@@ -28,14 +31,18 @@ class Rule:
         Port, or 0 for all.
     source:
         Network in CIDR notation, or ``""`` for the machines of the facility.
+    last:
+        Of several ports in a row the last; 0 is one port.
     """
 
     protocol: str = ""
     port: int = 0
     source: str = ""
+    last: int = 0
 
     def __str__(self) -> str:
-        what = f"{self.protocol} {self.port}" if self.port else self.protocol or "all ports"
+        ports = f"{self.port}-{self.last}" if self.last else str(self.port)
+        what = f"{self.protocol} {ports}" if self.port else self.protocol or "all ports"
         if self.source.startswith(STRANGE):
             return f"a rule that was added by hand ({self.source.removeprefix(STRANGE)})"
         return f"{what} to {self.source or 'the machines'}"
@@ -52,27 +59,16 @@ class Rule:
         if self.protocol:
             found["protocol"] = self.protocol
         if self.port:
-            found |= {"port_range_min": self.port, "port_range_max": self.port}
+            found |= {"port_range_min": self.port, "port_range_max": self.last or self.port}
         return found | ({"remote_ip_prefix": self.source} if self.source else {"remote_group_id": machines})
 
 
-class Opening(Protocol):
-    """A site's options that open ports."""
-
-    @property
-    def admin_cidrs(self) -> tuple[str, ...]:
-        """Networks of its admins."""
-
-    @property
-    def open_ports(self) -> tuple[OpenPort, ...]:
-        """What else is open."""
-
-
-def rules(options: Opening, pod_subnet: str) -> Mapping[str, frozenset[Rule]]:
+def rules(options: Access, pod_subnet: str) -> Mapping[str, frozenset[Rule]]:
     """Group to its rules.
 
     Machines of a facility reach each other, and pods reach machines by their own addresses; admins reach SSH, the cluster's API and the
-    place where images are written; everybody else reaches what the site opens.
+    place where images are written; everybody else reaches what the site or the template opens, the latter on machines of the pool that
+    asks for it.
 
     Parameters
     ----------
@@ -83,24 +79,54 @@ def rules(options: Opening, pod_subnet: str) -> Mapping[str, frozenset[Rule]]:
     """
     machines = {Rule(), Rule(source=pod_subnet)}
     machines |= {Rule(protocol, port, source) for source in options.admin_cidrs for protocol, port in (("tcp", SSH), ("icmp", 0))}
-    machines |= {Rule(item.protocol, item.port, source) for item in options.open_ports for source in item.sources}
     control = {Rule("tcp", port, source) for source in options.admin_cidrs for port in (API_PORT, WRITE_PORT)}
-    return {MACHINES: frozenset(machines), CONTROL: frozenset(control)}
+    found = {MACHINES: machines, CONTROL: control}
+    for item in options.open_ports:
+        found.setdefault(_group(item), set()).update(_opened(item))
+    return {group: frozenset(wanted) for group, wanted in found.items()}
 
 
-def asks(options: Opening) -> Mapping[Rule, str]:
-    """Rule to who asks for it, as the end of a sentence; those of machines among each other are left out."""
-    ports = {Rule(item.protocol, item.port, source): item.asks for item in options.open_ports for source in item.sources}
+def group_of(pool: str) -> str:
+    """The group of a pool's machines; it is there where the pool opens ports of its own."""
+    return f"pool-{pool}"
+
+
+def groups_of(pool: str, *, controls: bool, there: Container[str]) -> tuple[str, ...]:
+    """The groups of a machine.
+
+    Parameters
+    ----------
+    pool, controls:
+        Its pool, and whether it has a control plane.
+    there:
+        The groups that there are: not every pool has one of its own.
+    """
+    own = group_of(pool)
+    return (MACHINES, *([CONTROL] if controls else []), *([own] if own in there else []))
+
+
+def _group(item: OpenPort) -> str:
+    return group_of(item.pool) if item.pool else MACHINES
+
+
+def _opened(item: OpenPort) -> set[Rule]:
+    last = item.last if item.last > item.port else 0
+    return {Rule(item.protocol, item.port, source, last) for source in item.sources}
+
+
+def asks(options: Access) -> Mapping[tuple[str, Rule], str]:
+    """Group and rule to who asks for it, as the end of a sentence; those of machines among each other are left out."""
+    ports = {(_group(item), rule): item.asks for item in options.open_ports for rule in _opened(item)}
     own = [("icmp", 0), *(("tcp", port) for port in (SSH, API_PORT, WRITE_PORT))]
-    admins = {Rule(*traffic, source): "admin_cidrs" for source in options.admin_cidrs for traffic in own}
+    rules_ = [Rule(*traffic, source) for source in options.admin_cidrs for traffic in own]
+    admins = {(group, rule): "admin_cidrs" for group in (MACHINES, CONTROL) for rule in rules_}
     return {rule: f", asked for by {who}" for rule, who in {**ports, **admins}.items()}
 
 
 def seen(listed: Iterable[Mapping[str, Any]], machines: str) -> dict[Rule, str]:
     """The rules for incoming traffic that a group has, with their identifiers.
 
-    A rule that ours cannot say (a range of ports, IPv6, a strange group) gets a source of its own, so that it
-    counts as foreign.
+    A rule that ours cannot say (IPv6, a kind of ICMP, a strange group) gets a source of its own, so that it counts as foreign.
 
     Parameters
     ----------
@@ -114,8 +140,10 @@ def seen(listed: Iterable[Mapping[str, Any]], machines: str) -> dict[Rule, str]:
         if item["direction"] != "ingress":
             continue
         first, last = item.get("port_range_min"), item.get("port_range_max")
-        ours = item["ethertype"] == "IPv4" and first == last and item.get("remote_group_id") in (None, machines)
-        source = item.get("remote_ip_prefix") or ("" if item.get("remote_group_id") else "0.0.0.0/0")
-        rule = Rule(item.get("protocol") or "", first or 0, source) if ours else Rule(source=f"{STRANGE}{item['id']}")
+        sayable = first == last or item.get("protocol") in RANGED
+        ours = item["ethertype"] == "IPv4" and sayable and item.get("remote_group_id") in (None, machines)
+        source = item.get("remote_ip_prefix") or ("" if item.get("remote_group_id") else WORLD)
+        several = int(last or 0) if last != first else 0
+        rule = Rule(item.get("protocol") or "", first or 0, source, several) if ours else Rule(source=f"{STRANGE}{item['id']}")
         found[rule] = item["id"]
     return found

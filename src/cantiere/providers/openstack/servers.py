@@ -13,10 +13,10 @@ from cantiere.errors import CantiereError, Problem
 from cantiere.machines.model import Machine
 from cantiere.providers.base import Log
 from cantiere.providers.keys import new_key, public_key
-from cantiere.providers.openstack import marks
-from cantiere.providers.openstack.changes import size
+from cantiere.providers.openstack import listing, marks
+from cantiere.providers.openstack.changes import size, volumes_of
 from cantiere.providers.openstack.cloud import Cloud, There
-from cantiere.providers.openstack.faults import maybe
+from cantiere.providers.openstack.faults import maybe, slow
 from cantiere.providers.openstack.flavors import Flavor
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.marks import Mark
@@ -136,9 +136,9 @@ class Servers:
         for item in self.cloud.mine("servers", node):
             self._end(item)
         for item in self.cloud.mine("floating", node):
-            self._change("floating", node, partial(self._network.delete_ip, item), "to give a floating IP back")
+            self._change("floating", node, partial(self._network.delete_ip, item.id), "to give a floating IP back")
         for item in self.cloud.mine("ports", node):
-            self._change("ports", node, partial(self._network.delete_port, item), "to remove a port")
+            self._change("ports", node, partial(self._network.delete_port, item.id), "to remove a port")
         for item in self.cloud.mine("volumes", node) if self.cloud.has_volumes else ():
             self._end_volume(item, node)
 
@@ -176,7 +176,7 @@ class Servers:
             "description": str(mark),
             "network_id": common.network,
             "fixed_ips": [{"subnet_id": common.subnet, "ip_address": machine.address}],
-            "security_groups": common.groups(controls=machine.controls),
+            "security_groups": common.groups(machine),
             "allowed_address_pairs": [{"ip_address": address} for address in also],
         }
         return self._made("ports", machine.name, lambda: self._network.create_port(**body), "to make a port", name)
@@ -189,15 +189,14 @@ class Servers:
             found = next(iter(self.cloud.mine("floating", mark.node)), None)
             if found is None:
                 return self._network.create_ip(**body)
-            return found if found.port_id == port.id else self._network.update_ip(found, port_id=port.id)
+            return found if found.port_id == port.id else self._network.update_ip(found.id, port_id=port.id)
 
-        return self.ground.leading_out(partial(self._change, "floating", mark.node, make, "to get a floating IP"))
+        return self.ground.router.leading_out(partial(self._change, "floating", mark.node, make, "to get a floating IP"))
 
     def _asked_volumes(self, order: Order, mark: Mark) -> dict[str, Any]:
         """The volumes of a machine, by what they are for; they may not be ready yet."""
-        boot, data = self.cloud.options.boot_volume, self.cloud.options.data_volumes.get(order.machine.pool)
-        found = {"boot": self._volume("boot", boot, mark, order.image)} if boot else {}
-        return found | ({"data": self._volume("data", data, mark)} if data else {})
+        asked = volumes_of(self.cloud.options, order.machine)
+        return {what: self._volume(what, volume, mark, order.image if what == "boot" else "") for what, volume in asked.items()}
 
     def _volume(self, what: str, wanted: VolumeWanted, mark: Mark, image: str = "") -> Any:
         """A volume of a machine; made anew where making it had failed."""
@@ -214,7 +213,7 @@ class Servers:
 
     def _end_volume(self, volume: Any, node: str) -> None:
         self._settled(volume, node)
-        self._change("volumes", node, partial(self._volumes.delete_volume, volume), "to remove a volume")
+        self._change("volumes", node, partial(self._volumes.delete_volume, volume.id), "to remove a volume")
         gone = partial(self._gone, partial(self._volumes.get_volume, volume.id), f"volume {volume.name}", node)
         self.cloud.change("volumes", node, gone)
 
@@ -297,22 +296,17 @@ class Servers:
                     Problem("openstack.no_host" if room else "openstack.server", f"{item.name} is in error: {said}", remedy, path=node)
                 )
             if time.monotonic() > end:
-                message = f"{item.name} is {item.status} after {seconds:.0f} s"
-                raise CantiereError(
-                    Problem("openstack.slow", message, "look at it in the cloud's dashboard; run again: it goes on from there", path=node)
-                )
+                raise slow(item, seconds, node)
             time.sleep(PAUSE)
-            now = time.monotonic()
-            if now > end or item.id not in under_way.get(now - PAUSE):
+            if item.id not in under_way.get(time.monotonic() - PAUSE) or time.monotonic() > end:
                 item = self.cloud.ask(look, "to tell a status", node)
         return item
 
     def _still_building(self) -> frozenset[str]:
-        listed = self._compute.servers(details=False, name=f"^{re.escape(self.prefix)}-", status="BUILD")
-        return frozenset(item.id for item in listed)
+        return listing.identifiers(self._compute, "/servers", name=f"^{re.escape(self.prefix)}-", status="BUILD")
 
     def _still_created(self) -> frozenset[str]:
-        return frozenset(item.id for item in self._volumes.volumes(details=False, status="creating"))
+        return listing.identifiers(self._volumes, "/volumes", status="creating")
 
     def _settled(self, volume: Any, node: str) -> None:
         """Wait until a volume can be removed: one that a killed run left half-made is finished by the cloud first."""
@@ -327,7 +321,7 @@ class Servers:
     def _end(self, server: Any) -> None:
         """Delete a server and wait until it is gone, so that its port and volumes are free."""
         node = str(getattr(marks.of(server), "node", ""))
-        self._change("servers", node, partial(self._compute.delete_server, server), "to remove a server")
+        self._change("servers", node, partial(self._compute.delete_server, server.id), "to remove a server")
         gone = partial(self._gone, partial(self._compute.get_server, server.id), f"server {server.name}", node)
         self.cloud.change("servers", node, gone)
 
