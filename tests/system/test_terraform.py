@@ -1,4 +1,4 @@
-"""Provider terraform with OpenTofu and our module on a real OpenStack: machines, the lock, kills, and a project as empty as before."""
+"""Provider terraform with OpenTofu and our module on a real OpenStack: machines, a cluster, the lock, kills, and a project as before."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ import pytest
 import yaml
 
 from cantiere.errors import CantiereError
-from cantiere.machines.model import Machine
+from cantiere.machines.model import Machine, Opening
+from cantiere.machines.ssh import Ssh
 from cantiere.providers.terraform import Terraform
 from cantiere.providers.terraform.program import JOURNAL, RUN
 from cantiere.state import write_atomic
 from cantiere.supply import ensure
 from cantiere.supply.pins import Anywhere, own_architecture
+from support.testbed import belongings, named, running, start
 from support.tree import REPOSITORY
+from system.test_openstack import opens
 
 pytestmark = pytest.mark.full
 
@@ -41,60 +44,50 @@ OPTIONS: dict[str, Any] = {
 KUBERNETES = {"virtual_address": "10.31.0.10"}
 CONTROL = Machine("control-1", "control", ("control-plane",), "")
 WORKER = Machine("worker-1", "worker", ("worker",), "")
-RAISE = "import sys; from test_terraform import raised, source; raised(source(sys.argv[1]))"
+RAISE = "import sys; from system.test_terraform import raised, source; raised(source(sys.argv[1]))"
 HOLD = "import fcntl, sys, time; file = open(sys.argv[1], 'r+'); fcntl.lockf(file, fcntl.LOCK_EX); print(1, flush=True); time.sleep(600)"
+SITE: dict[str, Any] = {
+    "plugin": "cantiere",
+    "site": f"{PREFIX}-cluster",
+    "template": str(REPOSITORY / "tosca/templates/cluster.yaml"),
+    "inputs": "inputs.yml",
+    "platform": "kubernetes",
+    "provider": OPTIONS,
+    "kubernetes": {**KUBERNETES, "machine_networks": [OPTIONS["network"]["subnet"]]},
+    "state_dir": f"/var/lib/cantiere/{PREFIX}-cluster",
+}
+DOOR = 30443
+MAKING = re.compile(r'"resource_type":"openstack_networking_floatingip_v2".*"type":"apply_start"')
 STARTED = (
     re.compile(r'"resource_type":"openstack_compute_instance_v2".*"type":"apply_start"'),
     re.compile(r'"resource_type":"openstack_networking_floatingip_v2".*"type":"apply_complete"'),
 )
 
 
-def bed(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the test bed."""
-    command = [sys.executable, "-m", "tests.openstack", *words]
-    return subprocess.run(command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, check=False)
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY / 'tests'}:{Path(__file__).parent}"}
-
-
 @pytest.fixture(scope="module")
-def compute() -> Iterator[str]:
-    """What drives the servers of a real OpenStack; one that is up already stays up."""
-    running = json.loads(bed("status").stdout)
-    if not running["up"]:
-        done = bed("up", "--compute", "fake")
-        assert done.returncode == 0, done.stdout + done.stderr
-    yield str(running["compute"] if running["up"] else "fake")
-    if not running["up"]:
-        assert bed("down").returncode == 0
-
-
-@pytest.fixture(scope="module")
-def cloud(compute: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A project of its own."""
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A project of its own on a real OpenStack whose servers one can log in to; a bed that is up already stays up."""
     import openstack
 
-    told = dict(item.split("=", 1) for item in bed("env").stdout.removeprefix("export ").split())
-    given = yaml.safe_load(Path(told["OS_CLIENT_CONFIG_FILE"]).read_text(encoding="utf-8"))
-    admin = openstack.connect(load_envvars=False, **_loaded(given, "testbed-admin"))
-    password = secrets.token_urlsafe()
-    for left in (*admin.identity.users(name=PROJECT), *admin.identity.projects(name=PROJECT)):
-        left.delete(admin.identity)
-    project = admin.identity.create_project(name=PROJECT, domain_id="default")
-    user = admin.identity.create_user(name=PROJECT, domain_id="default", password=password)
-    admin.identity.assign_project_role_to_user(project, user, admin.identity.find_role("member"))
-    given["clouds"]["testbed"]["auth"] |= {"username": PROJECT, "password": password, "project_name": PROJECT}
-    mine = tmp_path_factory.mktemp("cloud") / "clouds.yaml"
-    write_atomic(mine, yaml.safe_dump(given))
-    os.environ["OS_CLIENT_CONFIG_FILE"] = str(mine)
-    yield openstack.connect(load_envvars=False, **_loaded(given, "testbed"))
-    del os.environ["OS_CLIENT_CONFIG_FILE"]
-    for group in admin.network.security_groups(project_id=project.id):  # its default one
-        admin.network.delete_security_group(group)
-    admin.identity.delete_user(user)
-    admin.identity.delete_project(project)
+    with running("nspawn"):
+        given = yaml.safe_load(Path(named()["OS_CLIENT_CONFIG_FILE"]).read_text(encoding="utf-8"))
+        admin = openstack.connect(load_envvars=False, **_loaded(given, "testbed-admin"))
+        password = secrets.token_urlsafe()
+        for left in (*admin.identity.users(name=PROJECT), *admin.identity.projects(name=PROJECT)):
+            left.delete(admin.identity)
+        project = admin.identity.create_project(name=PROJECT, domain_id="default")
+        user = admin.identity.create_user(name=PROJECT, domain_id="default", password=password)
+        admin.identity.assign_project_role_to_user(project, user, admin.identity.find_role("member"))
+        given["clouds"]["testbed"]["auth"] |= {"username": PROJECT, "password": password, "project_name": PROJECT}
+        mine = tmp_path_factory.mktemp("cloud") / "clouds.yaml"
+        write_atomic(mine, yaml.safe_dump(given))
+        os.environ["OS_CLIENT_CONFIG_FILE"] = str(mine)
+        yield openstack.connect(load_envvars=False, **_loaded(given, "testbed"))
+        del os.environ["OS_CLIENT_CONFIG_FILE"]
+        for group in admin.network.security_groups(project_id=project.id):  # its default one
+            admin.network.delete_security_group(group)
+        admin.identity.delete_user(user)
+        admin.identity.delete_project(project)
 
 
 def _loaded(given: dict[str, Any], name: str) -> dict[str, Any]:
@@ -102,25 +95,9 @@ def _loaded(given: dict[str, Any], name: str) -> dict[str, Any]:
     return {"auth": given["clouds"][name]["auth"], "region_name": given["clouds"][name]["region_name"]}
 
 
-def belongings(cloud: Any) -> set[str]:
-    """Everything that the project has."""
-    mine = {"project_id": cloud.current_project_id}
-    kinds = {
-        "server": cloud.compute.servers(),
-        "key pair": cloud.compute.keypairs(),
-        "port": cloud.network.ports(**mine),
-        "network": cloud.network.networks(**mine),
-        "subnet": cloud.network.subnets(**mine),
-        "router": cloud.network.routers(**mine),
-        "security group": cloud.network.security_groups(**mine),
-        "floating IP": cloud.network.ips(**mine),
-    }
-    return {f"{kind} {item.id}" for kind, items in kinds.items() for item in items}
-
-
-def source(folder: str | Path, **given: Any) -> Terraform:
-    """The provider of a site whose state is in a folder."""
-    return Terraform(PREFIX, Path(folder), {**OPTIONS, **given}, KUBERNETES, Anywhere())
+def source(folder: str | Path, *doors: Opening, **given: Any) -> Terraform:
+    """The provider of a site whose state is in a folder, and whose template asks for public ports."""
+    return Terraform(PREFIX, Path(folder), {**OPTIONS, **given}, KUBERNETES, Anywhere(), None, doors)
 
 
 def raised(provider: Terraform, *machines: Machine, answering: bool = False) -> tuple[Machine, ...]:
@@ -150,6 +127,14 @@ def codes(error: CantiereError) -> set[str]:
     return {problem.code for problem in error.problems}
 
 
+def world(cloud: Any) -> set[tuple[int | None, int | None]]:
+    """First and last port of what the project's groups let in from everywhere."""
+    groups = cloud.network.security_groups(project_id=cloud.current_project_id)
+    every = [rule for group in groups for rule in group.security_group_rules if rule["direction"] == "ingress"]
+    wide = [rule for rule in every if not rule["remote_group_id"] and rule["remote_ip_prefix"] in (None, "0.0.0.0/0", "::/0")]
+    return {(rule["port_range_min"], rule["port_range_max"]) for rule in wide}
+
+
 @pytest.fixture
 def folder(cloud: Any, tmp_path: Path) -> Iterator[Path]:
     """State of a site; whatever a test makes is removed, and nothing else."""
@@ -165,16 +150,43 @@ def folder(cloud: Any, tmp_path: Path) -> Iterator[Path]:
     assert not provider.holds()
 
 
-def test_machines(cloud: Any, compute: str, folder: Path) -> None:
-    """Machines are made together, found, stopped, healed and removed; where servers are real, root logs in to them."""
+def test_public_ports(cloud: Any, folder: Path) -> None:
+    """A port that the template asks for is open to everybody on the machines that it is asked for; it closes when nobody asks any more."""
+    [control] = raised(source(folder), CONTROL, answering=True)
+    ssh = Ssh(folder / "ssh")
+    ssh.write([control])
+    assert ssh.pin([control]) == []
+    for port in (DOOR, DOOR + 1):
+        ssh.must("control-1", f"systemd-run --quiet python3 -m http.server {port}")
+        ssh.must("control-1", f"for i in $(seq 20); do ss -Htln | grep -q :{port} && exit; sleep 1; done; exit 1")
+    ssh.close()
+
+    def reached() -> list[int]:
+        return [port for port in (22, DOOR, DOOR + 1) if opens(control.door, port)]
+
+    assert world(cloud) == set() and reached() == [22]
+    public = source(folder, Opening("ingress", DOOR, DOOR))
+    told = f"group machines opens tcp {DOOR} to 0.0.0.0/0, asked for by node ingress of the template"
+    assert (public.prepared(), public.whole(), public.adjustments()) == (False, True, (told,))
+    public.prepare(LINEAGE, print)
+    assert public.prepared() and world(cloud) == {(DOOR, DOOR)} and reached() == [22, DOOR]
+    pool = source(folder, Opening("control", DOOR, DOOR + 1, pool="control"), Opening("worker", DOOR + 2, DOOR + 2, pool="worker"))
+    pool.prepare(LINEAGE, print)
+    assert pool.prepared() and world(cloud) == {(DOOR, DOOR + 1), (DOOR + 2, DOOR + 2)} and reached() == [22, DOOR, DOOR + 1]
+    source(folder).prepare(LINEAGE, print)
+    assert world(cloud) == set() and reached() == [22]
+
+
+def test_machines(cloud: Any, folder: Path) -> None:
+    """Machines are made together, found, stopped, healed and removed."""
     provider = source(folder)
     assert provider.check([CONTROL, WORKER]) == []
     lacking = provider.check([CONTROL, Machine("big-1", "big", ("worker",), "", needs={"num_cpus": 64})])
     assert len(lacking) == 1 and "big-1: no flavor of" in lacking[0].message
     assert any("nowhere" in str(problem) for problem in source(folder, image="nowhere").check([CONTROL]))
     began = time.monotonic()
-    placed = raised(provider, answering=compute == "nspawn")
-    print(f"\nfrom nothing to 2 machines: {time.monotonic() - began:.1f} s")
+    placed = raised(provider, answering=True)
+    print(f"\n  from nothing to 2 machines: {time.monotonic() - began:.1f} s")
     assert states(provider) == {"control-1": "running", "worker-1": "running"}
     assert provider.prepared()
     again = source(folder)
@@ -223,13 +235,13 @@ def test_locked(folder: Path) -> None:
     assert states(provider) == {"worker-1": "running"}
 
 
-def begun(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """A run in a process of its own that is just making servers, and nothing else any more, and the program's process."""
-    process = subprocess.Popen([sys.executable, "-c", RAISE, str(folder)], env=environment(), start_new_session=True)
+def begun(folder: Path, *awaited: re.Pattern[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """A run in a process of its own whose journal has what is waited for, and the program's process."""
+    process = start("-c", RAISE, str(folder))
     journal, end = folder / "terraform" / JOURNAL, time.monotonic() + 600
-    while not (journal.is_file() and all(pattern.search(journal.read_text(encoding="utf-8")) for pattern in STARTED)):
+    while not (journal.is_file() and all(pattern.search(journal.read_text(encoding="utf-8")) for pattern in awaited)):
         assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.2)
+        time.sleep(0.05)
     plan = str(folder / "terraform" / "last.tfplan").encode()
     tofu = next(path for path in Path("/proc").glob("[0-9]*/cmdline") if plan in _words(path) and b"apply" in _words(path))
     return process, int(tofu.parent.name)
@@ -244,7 +256,7 @@ def _words(path: Path) -> list[bytes]:
 
 def test_killed(cloud: Any, folder: Path) -> None:
     """A run that is killed with its program while servers are made goes on with the same command; none is made twice or forgotten."""
-    process, tofu = begun(folder)
+    process, tofu = begun(folder, *STARTED)
     time.sleep(2)
     process.kill()
     os.kill(tofu, signal.SIGKILL)
@@ -258,9 +270,38 @@ def test_killed(cloud: Any, folder: Path) -> None:
     assert provider.prepared()
 
 
+@pytest.mark.parametrize("end", ["again", "down"])
+def test_killed_while_a_floating_ip_is_made(cloud: Any, folder: Path, end: str) -> None:
+    """One that the cloud made and the program does not know is found by its mark, and removed; one without our mark stays."""
+    outside, mine = cloud.network.find_network("public"), {"project_id": cloud.current_project_id}
+    foreign = cloud.network.create_ip(floating_network_id=outside.id, description=f"of {PREFIX} {LINEAGE} control-1")
+    try:
+        process, tofu = begun(folder, MAKING)
+        os.kill(tofu, signal.SIGSTOP)  # its plugin goes on, and nobody hears of it
+        limit = time.monotonic() + 60
+        while not (left := [item for item in cloud.network.ips(**mine) if item.id != foreign.id]) and time.monotonic() < limit:
+            time.sleep(0.2)
+        process.kill()
+        os.kill(tofu, signal.SIGKILL)
+        process.wait()
+        [lost] = left
+        assert lost.description == f"cantiere {PREFIX} {LINEAGE} control-1" and lost.id not in (folder / "terraform" / JOURNAL).read_text()
+        provider = source(folder)
+        if end == "again":
+            control, _ = raised(provider)
+            assert {item.floating_ip_address for item in cloud.network.ips(**mine)} == {foreign.floating_ip_address, control.door}
+            assert states(provider) == {"control-1": "running", "worker-1": "running"}
+        else:
+            provider.release()
+            assert [item.id for item in cloud.network.ips(**mine)] == [foreign.id]
+        assert lost.id not in {item.id for item in cloud.network.ips(**mine)}
+    finally:
+        cloud.network.delete_ip(foreign)
+
+
 def test_killed_alone(folder: Path) -> None:
     """A program whose caller is killed goes on to its end; who comes meanwhile is told so, and finds the machines made."""
-    process, tofu = begun(folder)
+    process, tofu = begun(folder, *STARTED)
     process.kill()
     process.wait()
     provider = source(folder)
@@ -306,3 +347,35 @@ def validated(provider: Terraform) -> list[Any]:
     command = [provider.folder / RUN, "fmt", "-check", "-diff", provider.options.module]
     written = subprocess.run(command, cwd=provider.folder, capture_output=True, text=True, check=False)
     return [*json.loads(done.stdout)["diagnostics"], *([written.stdout] if written.returncode else [])]
+
+
+def test_cluster(cantiere: Any, cloud: Any, tmp_path: Path) -> None:
+    """From nothing to nodes that are ready: Ansible reaches both, one through the other; again, nothing changes; then all is gone."""
+    site, before = tmp_path / "cantiere.yml", belongings(cloud)
+    site.write_text(yaml.safe_dump(SITE), encoding="utf-8")
+    (site.parent / "inputs.yml").write_text("{control_machines: 1, worker_machines: 1}\n", encoding="utf-8")
+    named = ("--site", str(site))
+    try:
+        made = cantiere.json("up", *named)
+        print(
+            f"\n  from nothing to a cluster: {made['seconds']} s, { {name: value for name, value in made['plays'].items() if value >= 1} }"
+        )
+        rows = {row["machine"]: row for row in cantiere.json("status", *named)["machines"]}
+        assert {name: (row["state"], row["node"]) for name, row in rows.items()} == dict.fromkeys(
+            ("control-1", "worker-1"), ("running", "Ready")
+        )
+        assert cantiere.run("ssh", *named, "worker-1", "hostname; id -un").stdout.split() == ["worker-1", "root"]
+        ansible = [Path(sys.executable).with_name("ansible"), "-i", site, "machines", "-m", "ansible.builtin.ping"]
+        pinged = subprocess.run(ansible, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert pinged.returncode == 0 and pinged.stdout.count('"pong"') == 2, pinged.stdout + pinged.stderr
+        again = cantiere.json("up", *named)
+        print(f"  again: {again['seconds']} s")
+        assert (again["steps"], again["changed"]) == ([], 0)
+        assert cantiere.run("plan", *named, "--exit-code").returncode == 0
+        assert world(cloud) == set()
+    finally:
+        began = time.monotonic()
+        cantiere.run("down", *named)
+        print(f"  down: {time.monotonic() - began:.0f} s")
+    assert belongings(cloud) == before
+    assert not Path(SITE["state_dir"]).exists()

@@ -14,17 +14,20 @@ from typing import Any
 import pytest
 
 from cantiere.errors import CantiereError, TemplateError
-from cantiere.machines.model import Machine
-from cantiere.providers.terraform import Terraform, options, seen
+from cantiere.machines.model import Machine, Opening
+from cantiere.providers.choose import provider_of
+from cantiere.providers.terraform import Terraform, options, orphans, seen
 from cantiere.providers.terraform.batch import Batch
-from cantiere.providers.terraform.program import told
+from cantiere.providers.terraform.program import JOURNAL, told
 from cantiere.providers.terraform.root import Root
+from cantiere.site import load
 from cantiere.supply.pins import Anywhere
 from support.tree import REPOSITORY
 
 LINEAGE = "3f0c"
 KUBERNETES = {"virtual_address": "10.30.0.10"}
 CONTROL = Machine("control-1", "control", ("control-plane",), "")
+DOOR = Opening("door", 30443, 30443)
 WORKERS = tuple(Machine(f"worker-{number}", "worker", ("worker",), "") for number in (1, 2, 3))
 
 
@@ -149,6 +152,38 @@ def test_goes_on_after_a_kill(tmp_path: Path, given: dict[str, Any]) -> None:
     assert not (again.folder / "journal").exists()
 
 
+def test_orphans(tmp_path: Path, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are removed after a run that was cut off, and when everything goes; after the plan, so that no other run is under way."""
+    asked: list[Any] = []
+    source = provider(tmp_path, given)
+
+    def remove(_options: options.Options, *given: Any) -> None:
+        asked.append((*given[:3], [line.split()[0] for line in (source.folder / "calls").read_text(encoding="utf-8").splitlines()][-3:]))
+
+    monkeypatch.setattr(orphans, "remove", remove)
+    source.prepare(LINEAGE, print)
+    made(source, CONTROL)
+    assert asked == []
+    (source.folder / JOURNAL).write_text("", encoding="utf-8")
+    source.prepare(LINEAGE, print)
+    known = {item["id"] for item in json.loads((source.folder / "terraform.tfstate").read_text(encoding="utf-8")).values()}
+    assert asked == [("lab", LINEAGE, known, ["plan", "show", "show"])]
+    source.prepare(LINEAGE, print)
+    source.release()
+    assert asked[1:] == asked[:1]
+
+
+def test_it_speaks_beside_its_answer(tmp_path: Path, given: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
+    """Who calls in a process of its own reads an answer from standard output; nothing else goes there."""
+    source = provider(tmp_path, given)
+    source.prepare(LINEAGE, print)
+    made(source, CONTROL)
+    source.delete("control-1")
+    source.release()
+    said = capfd.readouterr()
+    assert said.out == "" and "terraform: delete module.facility.network.shared" in said.err
+
+
 def test_what_nobody_asked_for(tmp_path: Path, given: dict[str, Any]) -> None:
     """A plan that would make a machine anew that goes on is refused before anything is done."""
     source = provider(tmp_path, given)
@@ -186,6 +221,72 @@ def test_record_lost(tmp_path: Path, given: dict[str, Any]) -> None:
     assert again.holds()
     again.release()
     assert not again.folder.exists()
+
+
+def test_address_of_the_outside_is_gone(tmp_path: Path, given: dict[str, Any]) -> None:
+    """A machine that nobody reaches any more is not whole; the next run completes it, and it keeps its host key."""
+    source = provider(tmp_path, given)
+    source.prepare(LINEAGE, print)
+    made(source, CONTROL, WORKERS[0])
+    key = source.observe()["control-1"].host_key
+    fault(source, doorless=["control-1"])
+    found = source.observe()
+    assert {name: one.state for name, one in found.items()} == {"control-1": "broken", "worker-1": "running"}
+    assert found["control-1"].detail["why"] == "its address of the outside is gone"
+    fault(source)
+    made(source, CONTROL)
+    assert source.observe()["control-1"].host_key == key
+
+
+def test_what_is_let_in(tmp_path: Path, given: dict[str, Any]) -> None:
+    """What the template asks to be public is open to the site's public, nothing else to the world; changes are told with who asks."""
+    new, known = provider(tmp_path, given), ("lab", tmp_path / "state")
+    assert not new.whole() and "group machines opens tcp 22 to 192.0.2.0/24, asked for by admin_cidrs" in new.adjustments()
+    new.prepare(LINEAGE, print)
+    assert new.prepared() and new.whole() and new.adjustments() == ()
+    public = Terraform(*known, given, KUBERNETES, Anywhere(), None, [DOOR])
+    told = "group machines opens tcp 30443 to 0.0.0.0/0, asked for by node door of the template"
+    assert (public.prepared(), public.whole(), public.adjustments()) == (False, True, (told,))
+    public.prepare(LINEAGE, print)
+    assert public.prepared() and public.adjustments() == ()
+    world = [rule for rule in public.root.read()["rules"] if rule["source"] == "0.0.0.0/0"]
+    assert world == [{"group": "machines", "protocol": "tcp", "port": 30443, "last": 0, "source": "0.0.0.0/0"}]
+    campus = Terraform(*known, {**given, "public_cidrs": ["198.51.100.0/24"]}, KUBERNETES, Anywhere(), None, [DOOR])
+    closes = "group machines closes tcp 30443 to 0.0.0.0/0"
+    assert campus.adjustments() == (told.replace("0.0.0.0/0", "198.51.100.0/24"), closes)
+    other = Terraform(*known, {**given, "variables": {"zone": "b", "note": "x"}}, KUBERNETES, Anywhere())
+    assert other.adjustments() == (closes, "the module gets another note", "the module gets another zone")
+
+
+def test_ports_of_a_pool(tmp_path: Path, given: dict[str, Any]) -> None:
+    """They are open on the pool's machines alone; a machine that was made before joins the pool's group."""
+    source = provider(tmp_path, given)
+    source.prepare(LINEAGE, print)
+    made(source, CONTROL, WORKERS[0])
+    assert source.root.machines()["worker-1"]["groups"] == ["machines"]
+    doors = [Opening("worker", 9000, 9010, "udp", "198.51.100.0/24", "worker")]
+    opened = Terraform("lab", tmp_path / "state", given, KUBERNETES, Anywhere(), None, doors)
+    assert opened.adjustments() == (
+        "group pool-worker opens udp 9000-9010 to 198.51.100.0/24, asked for by node worker of the template",
+        "machine worker-1 joins group pool-worker",
+    )
+    opened.prepare(LINEAGE, print)
+    assert opened.adjustments() == ()
+    assert {name: one["groups"] for name, one in opened.root.machines().items()} == {
+        "control-1": ["control-plane", "machines"],
+        "worker-1": ["machines", "pool-worker"],
+    }
+    rule = {"group": "pool-worker", "protocol": "udp", "port": 9000, "last": 9010, "source": "198.51.100.0/24"}
+    assert rule in opened.root.read()["rules"]
+
+
+def test_site_hands_its_public_ports_over(tmp_path: Path, given: dict[str, Any]) -> None:
+    """Ports that the template asks for reach the provider by the site."""
+    file, state = tmp_path / "cantiere.yml", str(tmp_path / "state")
+    site = {"site": "lab", "template": "none.yaml", "platform": "kubernetes", "provider": given, "state_dir": state}
+    file.write_text(json.dumps(site), encoding="utf-8")
+    source = provider_of(load(file), {}, [DOOR])
+    assert "group machines opens tcp 30443 to 0.0.0.0/0, asked for by node door of the template" in source.adjustments()
 
 
 def test_preflight(tmp_path: Path, given: dict[str, Any]) -> None:

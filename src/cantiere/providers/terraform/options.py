@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cantiere.errors import Problem, rather
-from cantiere.providers.reading import FLOATING, SECRETS, OpenPort, Reader
+from cantiere.providers.reading import FLOATING, SECRETS, Access, Reader
 
-KEYS = ("type", "module", "program", "variables", "backend", "network", "image", "floating_ips", "admin_cidrs", "open_ports")
+KEYS = (
+    "type",
+    "module",
+    "program",
+    "variables",
+    "backend",
+    "network",
+    "image",
+    "floating_ips",
+    "admin_cidrs",
+    "open_ports",
+    "public_cidrs",
+)
 NETWORK_KEYS = ("subnet", "first_address", "last_address")
 GIVEN = frozenset({"prefix", "lineage", "public_key", "network", "rules", "machines", "user_data"})
 """Variables that every module is given; a site sets others."""
@@ -22,7 +34,7 @@ PROGRAM = "tofu"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(Access):
     """A site's ``provider:`` mapping.
 
     Parameters
@@ -43,8 +55,6 @@ class Options:
         Name of their image.
     floating_ips:
         Which machines get an address of the outside world: ``control-plane``, ``all`` or ``none``.
-    admin_cidrs, open_ports:
-        As of provider ``openstack``.
     """
 
     module: Path
@@ -57,8 +67,6 @@ class Options:
     last: ipaddress.IPv4Address
     image: str
     floating_ips: str = FLOATING[0]
-    admin_cidrs: tuple[str, ...] = ()
-    open_ports: tuple[OpenPort, ...] = field(default=())
 
 
 def read(given: Mapping[str, Any], file: Path | None) -> tuple[Options | None, list[Problem]]:
@@ -102,6 +110,7 @@ class _Options(Reader):
             floating_ips=self._choice("floating_ips", FLOATING),
             admin_cidrs=self._cidrs(self.given.get("admin_cidrs"), "admin_cidrs"),
             open_ports=self._open_ports(),
+            public_cidrs=self._public_cidrs(),
         )
 
     def _folder(self, named: str) -> Path:

@@ -7,18 +7,17 @@ import hashlib
 import ipaddress
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cantiere.errors import CantiereError, Problem, TemplateError
-from cantiere.machines.model import Machine, MachineSeen
+from cantiere.machines.model import Machine, MachineSeen, Opening
 from cantiere.machines.wanted import network_of
 from cantiere.providers import reach
 from cantiere.providers.base import NAME, Log, Provider
 from cantiere.providers.keys import new_key, public_key
-from cantiere.providers.openstack import rules
 from cantiere.providers.openstack.flavors import GIB, needs_of
 from cantiere.providers.openstack.userdata import user_data
 from cantiere.providers.terraform import seen as reading
@@ -26,6 +25,7 @@ from cantiere.providers.terraform.batch import Batch
 from cantiere.providers.terraform.options import read
 from cantiere.providers.terraform.root import SECRET
 from cantiere.providers.terraform.runs import Runs
+from cantiere.providers.terraform.variables import MACHINES, RULES, adjustments, groups, listed
 from cantiere.state import write_atomic
 from cantiere.supply.pins import Supplied
 
@@ -68,6 +68,8 @@ class Terraform(Provider):
         Where the program comes from.
     file:
         The site's file, for the places in messages.
+    doors:
+        Ports that nodes of the template ask to be open to the site's public.
 
     Raises
     ------
@@ -85,14 +87,16 @@ class Terraform(Provider):
         kubernetes: Mapping[str, Any],
         supplied: Supplied,
         file: Path | None = None,
+        doors: Sequence[Opening] = (),
     ) -> None:
         given, problems = read(options, file)
         cluster, more = network_of(kubernetes)
         if given is None or more:
             raise TemplateError([*problems, *more])
+        given = given.with_doors(doors)
         self.options, self.prefix, self.cluster = given, prefix, cluster
         self.folder, self.key = (state_dir / FOLDER).absolute(), state_dir / "ssh" / "id_ed25519"
-        self.runs = Runs(self.folder, given, supplied)
+        self.runs = Runs(self.folder, given, supplied, lambda line: self.tell(line))
         self.root = self.runs.root
         self._batch = Batch(self._change)
         self._asked: dict[str, Machine] = {}
@@ -152,7 +156,7 @@ class Terraform(Provider):
         machines = {machine.name: records.get(machine.name) or self._record(machine, "") for machine in placed}
         lineage = str(self.root.read().get("lineage", "preflight"))
         try:
-            self.runs.try_out(self._variables(lineage, machines, dict.fromkeys(machines, "")))
+            self.runs.pending(self._variables(lineage, machines, dict.fromkeys(machines, "")))
         except CantiereError as error:
             return [*problems, *error.problems]
         return problems
@@ -163,11 +167,17 @@ class Terraform(Provider):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def prepared(self) -> bool:
-        """Whether all that machines share is as the module wants it, and no object is left of a machine that nobody asks for."""
-        if not self.key.is_file() or not self.root.file.is_file():
-            return False
-        names = self.root.machines()
-        return not any(item.get("index") not in names for item in self.runs.pending())
+        """Whether all that machines share is as the site wants it, and no object is left of a machine that nobody asks for."""
+        return self._settled(self._kept)
+
+    def whole(self) -> bool:
+        """Whether it is as the last run wanted it."""
+        return self._settled(self.root.read)
+
+    def adjustments(self) -> tuple[str, ...]:
+        """What the next run opens and closes, with who asks for it, and which other variables it changes."""
+        recorded = self.root.read()
+        return adjustments(self._kept() if recorded else self._variables("", {}, {}), recorded, self.options)
 
     def prepare(self, lineage: str, log: Log) -> None:
         """Have the program, make the log-in key and what machines share, and go on with what a kill cut off.
@@ -177,7 +187,6 @@ class Terraform(Provider):
         CantiereError
             The program fails, or the record of the machines is gone while its state has some.
         """
-        self.runs.log = log
         if not self.key.is_file():
             write_atomic(self.key, new_key())
             write_atomic(self.key.with_suffix(".pub"), public_key(self.key) + "\n", 0o644)
@@ -199,7 +208,6 @@ class Terraform(Provider):
             The program or the cloud cannot make it, or it lets nobody in.
         """
         self._asked.setdefault(machine.name, machine)
-        self.runs.log = log
         self.make(machine)
         log(f"{machine.name}: made at {machine.address}, waiting for SSH")
         return self._let_in(machine)
@@ -290,20 +298,28 @@ class Terraform(Provider):
 
     def _variables(self, lineage: str, machines: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
         """All variables of the root module."""
-        opened = rules.rules(self.options, self.cluster.pod_subnet)
-        listed = [
-            {"group": group, "protocol": rule.protocol, "port": rule.port, "source": rule.source}
-            for group, wanted in sorted(opened.items())
-            for rule in sorted(wanted)
-        ]
         network = {
             "subnet": str(self.options.subnet),
             "pod_subnet": self.cluster.pod_subnet,
             "virtual_address": self.cluster.virtual_address,
         }
         key = self.key if self.key.is_file() else new_key()
-        given = {"prefix": self.prefix, "lineage": lineage, "public_key": public_key(key), "network": network, "rules": listed}
-        return {**self.options.variables, **given, "machines": dict(machines), SECRET: dict(told)}
+        given = {"prefix": self.prefix, "lineage": lineage, "public_key": public_key(key), "network": network}
+        opened = listed(self.options, self.cluster.pod_subnet)
+        grouped = {name: {**record, "groups": groups(name, record, opened)} for name, record in machines.items()}
+        return {**self.options.variables, **given, RULES: opened, MACHINES: grouped, SECRET: dict(told)}
+
+    def _kept(self) -> dict[str, Any]:
+        """All variables as the site wants them now, with the machines that are on record."""
+        held = self.root.read()
+        return self._variables(str(held["lineage"]), held["machines"], held[SECRET])
+
+    def _settled(self, variables: Callable[[], Mapping[str, Any]]) -> bool:
+        """Whether variables ask for no change but of objects of machines that are on record."""
+        if not self.key.is_file() or not self.root.file.is_file():
+            return False
+        names = self.root.machines()
+        return not any(item.get("index") not in names for item in self.runs.pending(variables()))
 
     def _change(self, wanted: Sequence[Change]) -> list[BaseException | None]:
         """Do what callers asked for in one run; tell each what went wrong with its machine."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from cantiere.errors import CantiereError, Problem
 from cantiere.providers.base import Log
-from cantiere.providers.terraform import seen
+from cantiere.providers.terraform import orphans, seen
 from cantiere.providers.terraform.options import Options
 from cantiere.providers.terraform.program import FLAG, JOURNAL, LOCKED, RUN, Program
 from cantiere.providers.terraform.root import INITIALISED, MODULE, Root, as_text
@@ -32,12 +32,13 @@ class Runs:
         The site's.
     supplied:
         Where artifacts come from.
+    log:
+        Takes a line for each object that changes, and for what takes long.
     """
 
-    def __init__(self, folder: Path, options: Options, supplied: Supplied) -> None:
-        self.folder, self.options = folder, options
+    def __init__(self, folder: Path, options: Options, supplied: Supplied, log: Log) -> None:
+        self.folder, self.options, self.log = folder, options, log
         self.program, self.root = Program(folder, options, supplied), Root(folder, options)
-        self.log: Log = print
         self._outputs: Mapping[str, Any] | None = None
 
     def ready(self) -> None:
@@ -66,13 +67,8 @@ class Runs:
         self._outputs = seen.outputs(plan.get("planned_values") or {}, "machines")
         return plan
 
-    def pending(self) -> list[Mapping[str, Any]]:
-        """What would be done to objects for what is asked for now."""
-        self.ready()
-        return seen.changes(self._passing())
-
-    def try_out(self, variables: Mapping[str, Any]) -> None:
-        """Plan with other variables, and do nothing.
+    def pending(self, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """What would be done to objects with these variables; nothing is done.
 
         Raises
         ------
@@ -83,7 +79,7 @@ class Runs:
         with tempfile.TemporaryDirectory(prefix="cantiere-") as place:
             file = Path(place) / CANDIDATE
             write_atomic(file, as_text(variables))
-            self._passing(var_file=str(file))
+            return seen.changes(self._passing(var_file=str(file)))
 
     def apply(self, new: frozenset[str] = frozenset()) -> None:
         """Plan, refuse what nobody asked for, and do exactly what the plan says.
@@ -98,13 +94,14 @@ class Runs:
         CantiereError
             The plan would touch machines that go on, or something fails.
         """
+        cut_off = (self.folder / JOURNAL).is_file()
         taken = self._adopt()
         anew = {*seen.addresses(self._state(), new), *(address for address, whole in taken.items() if not whole)}
         plan = self.program.plan(self.folder / PLAN, replace=sorted(anew))
         owners = {str(item.get("index")) for item in seen.changes(plan) if item["address"] in {*anew, *taken}}
         if problems := seen.refused(plan, self.root.machines().keys() - owners):
             raise CantiereError(problems)
-        self._do(plan)
+        self._do(plan, orphaned=cut_off)
 
     def destroy(self) -> None:
         """Remove everything that the state knows.
@@ -116,12 +113,19 @@ class Runs:
         """
         self.ready()
         self._adopt()
-        self._do(self.program.plan(self.folder / PLAN, destroy=True))
+        self._do(self.program.plan(self.folder / PLAN, destroy=True), orphaned=True)
         if left := list(seen.resources(self._state())):
             message = f"Terraform still knows {len(left)} objects, {left[0]['address']} among them"
             raise CantiereError(Problem("terraform.left", message, "run the same command again", path=str(self.folder)))
 
-    def _do(self, plan: Mapping[str, Any]) -> None:
+    def _do(self, plan: Mapping[str, Any], *, orphaned: bool) -> None:
+        """Do what a plan's file says; with ``orphaned``, first remove what carries our mark and no state has.
+
+        No other run is under way then: the plan was made under the state's lock.
+        """
+        if orphaned:
+            asked, known = self.root.read(), {str(item["values"].get("id")) for item in seen.resources(self._state())}
+            orphans.remove(self.options, str(asked["prefix"]), str(asked["lineage"]), known, self.log)
         for line in seen.words(plan):
             self.log(f"terraform: {line}")
         try:
@@ -141,7 +145,7 @@ class Runs:
         known = {str(item["address"]) for item in seen.resources(self._state())}
         found = {address: True for address, identifier in made.items() if address not in known and self._take(address, identifier)}
         if "strays" in self.root.document()["output"]:
-            begun = seen.begun(journal.read_text(encoding="utf-8")) - known
+            begun = {address for address in seen.begun(journal.read_text(encoding="utf-8")) - known if orphans.KIND not in address}
             end = time.monotonic() + STRAY_SECONDS
             strays = self._strays()
             while begun - strays.keys() and time.monotonic() < end:  # a cloud shows only after a while what it was asked for

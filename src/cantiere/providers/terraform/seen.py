@@ -53,8 +53,10 @@ def machines(plan: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]]) ->
         mine, record, entry = [item for item in there if item.get("index") == name], asked.get(name, {}), told.get(name)
         tainted = [str(item["address"]) for item in mine if item.get("tainted")]
         detail: dict[str, Any] = {"objects": len(mine)}
-        if entry is None or tainted or not record:
-            why = "it is not complete" if entry is None else f"{tainted[0]} is half-made" if tainted else "it has no record"
+        doorless = bool(entry and record.get("door") and not entry.get("door"))
+        if entry is None or tainted or not record or doorless:
+            half = f"{tainted[0]} is half-made" if tainted else "it has no record" if not record else "its address of the outside is gone"
+            why = "it is not complete" if entry is None else half
             found[name] = MachineSeen(name, "broken", str((entry or {}).get("address") or ""), detail={**detail, "why": why})
             continue
         state = str(entry.get("state") or "running")

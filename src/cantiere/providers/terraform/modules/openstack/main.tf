@@ -11,10 +11,12 @@ provider "openstack" {
 }
 
 locals {
-  mark    = "cantiere ${var.prefix} ${var.lineage}" # as provider openstack marks what is its own
-  doors   = { for name, machine in var.machines : name => machine if machine.door }
-  control = "control-plane"
-  rules   = { for rule in var.rules : join(" ", [rule.group, rule.protocol, rule.port, rule.source]) => rule }
+  mark  = "cantiere ${var.prefix} ${var.lineage}" # as provider openstack marks what is its own
+  doors = { for name, machine in var.machines : name => machine if machine.door }
+  rules = { # by what they let in
+    for rule in var.rules :
+    join(" ", [rule.group, rule.protocol, join("-", concat([rule.port], rule.last == 0 ? [] : [rule.last])), rule.source]) => rule
+  }
   flavors = values(data.openstack_compute_flavor_v2.allowed)
   fitting = { # the smallest first
     for name, machine in var.machines : name => sort([
@@ -74,9 +76,12 @@ resource "openstack_networking_router_interface_v2" "machines" {
 }
 
 resource "openstack_networking_secgroup_v2" "group" {
-  for_each    = toset(["machines", local.control])
+  for_each    = toset(var.rules[*].group)
   name        = "${var.prefix}-${each.key}"
   description = local.mark
+  lifecycle {
+    create_before_destroy = true # machines leave a group before it goes
+  }
 }
 
 resource "openstack_networking_secgroup_rule_v2" "rule" {
@@ -86,7 +91,7 @@ resource "openstack_networking_secgroup_rule_v2" "rule" {
   ethertype         = "IPv4"
   protocol          = each.value.protocol
   port_range_min    = each.value.port == 0 ? null : each.value.port
-  port_range_max    = each.value.port == 0 ? null : each.value.port
+  port_range_max    = each.value.port == 0 ? null : max(each.value.port, each.value.last)
   remote_ip_prefix  = each.value.source == "" ? null : each.value.source
   remote_group_id   = each.value.source == "" ? openstack_networking_secgroup_v2.group["machines"].id : null
 }
@@ -104,13 +109,11 @@ resource "openstack_networking_port_v2" "virtual" { # keeps the cluster's virtua
 }
 
 resource "openstack_networking_port_v2" "machine" {
-  for_each    = var.machines
-  name        = "${var.prefix}-${each.key}"
-  description = "${local.mark} ${each.key}"
-  network_id  = openstack_networking_network_v2.machines.id
-  security_group_ids = [
-    for name in concat(["machines"], each.value.control ? [local.control] : []) : openstack_networking_secgroup_v2.group[name].id
-  ]
+  for_each           = var.machines
+  name               = "${var.prefix}-${each.key}"
+  description        = "${local.mark} ${each.key}"
+  network_id         = openstack_networking_network_v2.machines.id
+  security_group_ids = [for name in each.value.groups : openstack_networking_secgroup_v2.group[name].id]
   fixed_ip {
     subnet_id  = openstack_networking_subnet_v2.machines.id
     ip_address = each.value.address

@@ -23,11 +23,12 @@ variable "network" {
 }
 
 variable "rules" {
-  description = "Incoming traffic that is let in, by group (machines: all of them; control-plane: those with a control plane)."
+  description = "Incoming traffic that is let in, by group of machines."
   type = list(object({
     group    = string
     protocol = string # tcp, udp, icmp, or empty for all
     port     = number # 0 for all
+    last     = number # of several ports in a row; 0 is one port
     source   = string # a network, or empty for the machines of the facility
   }))
 }
@@ -35,6 +36,7 @@ variable "rules" {
 variable "machines" {
   description = "The machines by name."
   type = map(object({
+    groups  = list(string)
     address = string
     cores   = number
     memory  = number # GiB
