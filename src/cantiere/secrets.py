@@ -6,6 +6,7 @@ import json
 import os
 import secrets as randomness
 import shutil
+import string
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from cantiere.model import Container, Secret, SecretFile
 from cantiere.state import write_atomic
 
 Parts = dict[str, str]
+ALPHABET, PASSWORD_LENGTH = string.ascii_letters + string.digits, 32
 
 
 class Holder(Protocol):
@@ -154,7 +156,8 @@ class SecretStore:
 
 
 def _password(_store: SecretStore, _secret: Secret) -> Parts:
-    return {"value": randomness.token_urlsafe(24)}
+    """Letters and digits alone: charts of others hand passwords to programs as arguments, where one that begins with ``-`` is a flag."""
+    return {"value": "".join(randomness.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))}
 
 
 def _rsa_key(_store: SecretStore, _secret: Secret) -> Parts:

@@ -79,6 +79,13 @@ def test_secrets_are_made_once_and_encrypted(tmp_path: Path) -> None:
     assert store.names() == ["store-password"]
 
 
+def test_passwords_are_no_flags(tmp_path: Path) -> None:
+    """They are given to programs of others as arguments."""
+    store = SecretStore(tmp_path)
+    made = {store.value(Secret(f"password-{number}", "generate:password")) for number in range(500)}
+    assert len(made) == 500 and all(password.isalnum() and len(password) == 32 for password in made)
+
+
 def test_a_certificate_is_signed_by_the_facility_and_names_its_host(tmp_path: Path) -> None:
     store = SecretStore(tmp_path)
     secret = Secret("host-a", "generate:certificate", {"common_name": "a.x.test", "names": "a.x.test,a,10.0.0.1"})

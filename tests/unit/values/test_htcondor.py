@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from cantiere.errors import Location
-from cantiere.machines.model import PREEMPTIBLE
-from cantiere.machines.wanted import POOL
+from cantiere.machines.model import POOL, PREEMPTIBLE
 from cantiere.model import Facility, Node
 from cantiere.services import dask, htcondor, iam
 from cantiere.services.facts import Facts

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cantiere.machines.model import PREEMPTIBLE
-from cantiere.machines.wanted import POOL
+from cantiere.machines.model import POOL, PREEMPTIBLE
 from cantiere.values import cvmfs, squid
 from cantiere.values.model import Context, Release
 from support.further import context, nodes
