@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,15 @@ class Used:
     output: str
 
 
-def measured(command: Sequence[str | Path], folder: Path, **environment: str) -> Used:
+def measured(command: Sequence[str | Path], folder: Path, *, progress: bool = False, **environment: str) -> Used:
     """Run a program to its end.
+
+    Parameters
+    ----------
+    command, folder, environment:
+        The program, where it runs, and what it finds in its environment beside ours.
+    progress:
+        Whether what it writes to its error output is shown, as it tells there how far it is.
 
     Raises
     ------
@@ -68,7 +76,12 @@ def measured(command: Sequence[str | Path], folder: Path, **environment: str) ->
     begin = time.monotonic()
     with log.open("wb") as written:
         program = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=None if progress else subprocess.STDOUT,
         )
         _, status, usage = os.wait4(program.pid, 0)
     program.returncode = os.waitstatus_to_exitcode(status)
@@ -79,22 +92,22 @@ def measured(command: Sequence[str | Path], folder: Path, **environment: str) ->
 
 
 @contextmanager
-def bed() -> Iterator[str]:
-    """A test bed whose servers are records, as the path of its clouds.yaml; one that is up stays up."""
+def bed() -> Iterator[tuple[str, bool]]:
+    """A test bed whose servers are records: the path of its clouds.yaml, and whether it goes down again; one that is up stays up."""
     state = json.loads(_bed("status").stdout)
     if state["up"] and state["compute"] != "fake":
         raise SystemExit("a test bed with servers of another kind is up: python -m tests.openstack down")
     if not state["up"] and (done := _bed("up")).returncode:
         raise SystemExit(done.stdout + done.stderr)
     try:
-        yield json.loads(_bed("status").stdout)["clouds"]
+        yield json.loads(_bed("status").stdout)["clouds"], not state["up"]
     finally:
         if not state["up"]:
             _bed("down")
 
 
 @contextmanager
-def project(clouds: str, folder: Path) -> Iterator[Any]:
+def project(clouds: str, folder: Path, *, kept: bool) -> Iterator[Any]:
     """A connection to a project that is there as long as this lasts; ``$OS_CLIENT_CONFIG_FILE`` names its cloud.
 
     Parameters
@@ -103,14 +116,19 @@ def project(clouds: str, folder: Path) -> Iterator[Any]:
         The bed's clouds.yaml.
     folder:
         Where one with the project's cloud goes.
+    kept:
+        Whether it stays as it is in the end, because the bed goes down with it.
     """
     given = yaml.safe_load(Path(clouds).read_text(encoding="utf-8"))["clouds"]["testbed-admin"]
     admin = openstack.connect(load_yaml_config=False, load_envvars=False, **given)
-    made = admin.identity.create_project(name=NAME, domain_id="default")
-    password = secrets.token_urlsafe(16)
-    user = admin.identity.create_user(name=NAME, password=password, domain_id="default", default_project_id=made.id)
-    try:
+    with ExitStack() as removal:
+        made = admin.identity.create_project(name=NAME, domain_id="default")
+        removal.callback(admin.identity.delete_project, made)
+        password = secrets.token_urlsafe(16)
+        user = admin.identity.create_user(name=NAME, password=password, domain_id="default", default_project_id=made.id)
+        removal.callback(admin.identity.delete_user, user)
         admin.identity.assign_project_role_to_user(made, user, admin.identity.find_role("member", ignore_missing=False))
+        removal.callback(_limited, admin, made.id)
         admin.set_compute_quotas(made.id, **dict.fromkeys(LIMITS["compute"], UNLIMITED))
         admin.set_network_quotas(made.id, **dict.fromkeys(LIMITS["network"], UNLIMITED))
         admin.set_volume_quotas(made.id, **dict.fromkeys(LIMITS["volume"], UNLIMITED))
@@ -120,29 +138,34 @@ def project(clouds: str, folder: Path) -> Iterator[Any]:
         file.write_text(yaml.safe_dump({"clouds": {NAME: {**given, "auth": auth}}}), encoding="utf-8")
         os.environ |= {"OS_CLIENT_CONFIG_FILE": str(file), "OS_CLOUD": NAME}
         link = openstack.connect(cloud=NAME)
-        usual = belongings(link)
-        try:
-            yield link
-        finally:
-            empty(link)
-        if left := belongings(link) - usual:
-            raise SystemExit(f"the project is not as it was before: {', '.join(sorted(left))}")
-    finally:
-        for group in admin.network.security_groups(project_id=made.id):
-            admin.network.delete_security_group(group)
-        admin.delete_compute_quotas(made.id)
-        admin.delete_network_quotas(made.id)
-        admin.delete_volume_quotas(made.id)
-        admin.identity.delete_user(user)
-        admin.identity.delete_project(made)
+        removal.callback(_as_before, link, belongings(link))
+        if kept:
+            removal.pop_all()
+        yield link
+
+
+def _limited(admin: Any, project_id: str) -> None:
+    """Take from a project what it was given beside what it made itself: its group `default`, and its quota."""
+    for group in admin.network.security_groups(project_id=project_id):
+        admin.network.delete_security_group(group)
+    admin.delete_compute_quotas(project_id)
+    admin.delete_network_quotas(project_id)
+    admin.delete_volume_quotas(project_id)
+
+
+def _as_before(link: Any, usual: set[str]) -> None:
+    """Empty the project, and look whether it is as it was."""
+    empty(link)
+    if left := belongings(link) - usual:
+        raise SystemExit(f"the project is not as it was before: {', '.join(sorted(left))}")
 
 
 def _kinds(link: Any) -> Mapping[str, tuple[Any, Any]]:
     """How each kind of object is listed and removed, in an order in which they can be removed."""
-    network, compute, mine = link.network, link.compute, {"project_id": link.current_project_id}
+    network, compute, volumes, mine = link.network, link.compute, link.block_storage, {"project_id": link.current_project_id}
     return {
-        "server": (compute.servers, compute.delete_server),
-        "volume": (link.block_storage.volumes, link.block_storage.delete_volume),
+        "server": (partial(compute.servers, details=False), compute.delete_server),
+        "volume": (partial(volumes.volumes, details=False), volumes.delete_volume),
         "port": (lambda: [port for port in network.ports(**mine) if not port.device_owner.startswith("network:")], network.delete_port),
         "router": (lambda: network.routers(**mine), lambda item: _delete_router(network, item)),
         "network": (lambda: network.networks(**mine), network.delete_network),
@@ -166,7 +189,7 @@ def empty(link: Any) -> None:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(delete, listing()))
         end = time.monotonic() + GONE_SECONDS
-        while kind in ("server", "volume") and any(listing()):
+        while kind in ("server", "volume") and any(listing(limit=1)):
             if time.monotonic() > end:
                 raise SystemExit(f"there is still a {kind}, {GONE_SECONDS:.0f} s after it was to be removed")
             time.sleep(1)

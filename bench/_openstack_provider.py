@@ -21,11 +21,12 @@ from cantiere.machines.apply import Apply
 from cantiere.machines.fleet import Fleet
 from cantiere.machines.plan import build
 from cantiere.machines.ssh import Ssh
-from cantiere.plan.definition import Stage
-from cantiere.plan.walk import walk
+from cantiere.plan.definition import Stage, Step
+from cantiere.plan.walk import Report, walk
 from cantiere.state import StateStore
 from cantiere.workspace import open_site
 
+TOLD_SECONDS = 30.0
 TEMPLATE = f"""\
 tosca_definitions_version: tosca_simple_yaml_1_3
 metadata: {{template_name: servers}}
@@ -70,7 +71,21 @@ def create(made: Fleet) -> None:
     store, log = StateStore(made.site.state_dir), lambda line: None
     wanted, seen = made.observe()
     work = Apply(made, store, store.save(store.new("bench")), wanted.machines, seen, log)
-    walk(build(wanted, seen).part(Stage.PROVIDER), work, made.provider.at_once)
+    walk(build(wanted, seen).part(Stage.PROVIDER), work, made.provider.at_once, progress())
+
+
+def progress() -> Report:
+    """Tells on the error output how many steps are done, every half minute."""
+    begin, done, told = time.monotonic(), 0, 0.0
+
+    def report(event: str, _step: Step, _number: int, number: int, _seconds: float) -> None:
+        nonlocal done, told
+        done, seconds = done + (event == "ok"), time.monotonic() - begin
+        if seconds > told + TOLD_SECONDS:
+            told = seconds
+            print(f"  {done} of {number} steps after {seconds:.0f} s", file=sys.stderr, flush=True)
+
+    return report
 
 
 def plan(made: Fleet) -> None:
@@ -78,8 +93,9 @@ def plan(made: Fleet) -> None:
     ready.check(made)
     wanted, seen = made.observe()
     steps = build(wanted, seen).part(Stage.PROVIDER).steps
-    if steps or len(seen.machines) != len(wanted.machines):
-        raise SystemExit(f"{len(seen.machines)} machines, and still to do: {', '.join(map(str, steps))}")
+    whole = [name for name, one in seen.machines.items() if one.address and one.detail["volumes"] == {"data": DATA_GIB}]
+    if steps or len(whole) != len(wanted.machines):
+        raise SystemExit(f"{len(whole)} machines with port and volume, and still to do: {', '.join(map(str, steps))}")
 
 
 def answered(_ssh: Ssh, _name: str, _command: str, **_given: Any) -> subprocess.CompletedProcess[str]:

@@ -1,9 +1,10 @@
 """OpenStack: servers from nothing to ACTIVE, against openstack.cloud in a loop and OpenTofu, and a plan of a thousand without a change.
 
-Run ``python bench/openstack_servers.py --peers`` as root; ``--servers`` changes how many, ``--loop`` how many of them the loop makes: its
-time is that of one after the other, so a few tell the rest. Without ``--peers``, as in CI, only the provider is measured. Servers are
-records of the test bed (nova's fake driver), each with a port and a volume; waiting for their log-in is left out. The plan is made on the
-bed, and again where recorded answers stand for a thousand.
+``./cantiere test --system --full openstack_servers`` runs it as ``openstack_servers.py --servers 20 100 1000 --peers 100``: ``--servers``
+tells how many, one number after the other; ``--peers`` up to how many are made by the others too; ``--loop`` how many of them the loop
+makes: its time is that of one after the other, so a few tell the rest. Without them, as in CI, only the provider is measured, with 20.
+Servers are records of the test bed (nova's fake driver), each with a port and a volume; waiting for their log-in is left out. The plan
+is made on the bed, and again where recorded answers stand for a thousand.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def met(kept: bool) -> str:
 
 def run(verb: str, folder: Path, number: int) -> Used:
     """The provider in a process of its own."""
-    return measured([sys.executable, PROVIDER, verb, folder, str(number)], folder)
+    return measured([sys.executable, PROVIDER, verb, folder, str(number)], folder, progress=True)
 
 
 def calls(used: Used) -> str:
@@ -83,45 +84,55 @@ def plan_of_many(folder: Path) -> Used:
             os.environ["OS_CLIENT_CONFIG_FILE"] = str(file)
 
 
+def compared(link: Any, clouds: str, folder: Path, ours: Used, number: int, loop: int) -> None:
+    """The same servers by the others, against what the provider took."""
+    empty(link)
+    other = raised(link, clouds, "OpenTofu", number, lambda: tofu(folder, number))
+    empty(link)
+    if other:
+        ratio, share = ours.seconds / other.seconds, ours.processor / other.processor
+        print(f"  wall {ratio:.2f} of OpenTofu's, measure {WITHIN:g}   {met(ratio <= WITHIN)}")
+        print(f"  processor {share:.2f} of OpenTofu's, measure below 1   {met(share < 1)}", flush=True)
+    slow = raised(link, clouds, f"openstack.cloud in a loop, {loop}", loop, lambda: modules(folder, loop))
+    if slow:
+        ratio = (slow.seconds / loop) / (ours.seconds / number)
+        print(f"  {ratio:.1f} times our time for each server, measure {FASTER:g}   {met(ratio >= FASTER)}", flush=True)
+
+
+def figures(link: Any, clouds: str, folder: Path, number: int) -> Used:
+    """What the provider takes for that many servers, and for the plan of them without a change."""
+    print(f"{number} servers with a port and a volume each; load before {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors")
+    print(f"{'':<36}{'wall':>10} {'processor':>10} {'memory':>12} {'the cloud':>10}", flush=True)
+    ours = raised(link, clouds, "provider openstack", number, lambda: run("create", folder, number), calls)
+    assert ours
+    before = processor(clouds)
+    same = run("plan", folder, number)
+    measure = f", measure {PLAN_SECONDS:g} s   {met(same.seconds <= PLAN_SECONDS)}" if number >= MANY else ""
+    told("  plan without a change", same, processor(clouds) - before, calls(same) + measure)
+    return ours
+
+
 def main() -> int:
     """Print all figures against the measures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--servers", type=int, default=20)
+    parser.add_argument("--servers", type=int, nargs="+", default=[20])
+    parser.add_argument(
+        "--peers", type=int, default=0, help="up to how many are made by OpenTofu and by the modules of openstack.cloud too"
+    )
     parser.add_argument("--loop", type=int, default=2)
-    parser.add_argument("--peers", action="store_true", help="make them by OpenTofu and by the modules of openstack.cloud too")
     given = parser.parse_args()
-    number, loop = given.servers, min(given.loop, given.servers)
-    with tempfile.TemporaryDirectory(prefix="cantiere-bench-") as name, bed() as clouds:
-        folder = Path(name)
-        print(f"{number} servers with a port and a volume each; load before {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors")
-        print(f"{'':<36}{'wall':>10} {'processor':>10} {'memory':>12} {'the cloud':>10}")
-        with project(clouds, folder) as link:
-            before = processor(clouds)
-            ours = raised(link, clouds, "provider openstack", number, lambda: run("create", folder, number), calls)
-            assert ours
-            before = processor(clouds)
-            same = run("plan", folder, number)
-            told("  plan without a change", same, processor(clouds) - before, calls(same))
-            many = plan_of_many(folder)
-            told(
-                f"  of {MANY} from recorded answers",
-                many,
-                0.0,
-                f"{calls(many)}, measure {PLAN_SECONDS:g} s   {met(many.seconds <= PLAN_SECONDS)}",
-            )
-            if not given.peers:
-                return 0
-            empty(link)
-            other = raised(link, clouds, "OpenTofu", number, lambda: tofu(folder, number))
-            empty(link)
-            if other:
-                ratio, share = ours.seconds / other.seconds, ours.processor / other.processor
-                print(f"  wall {ratio:.2f} of OpenTofu's, measure {WITHIN:g}   {met(ratio <= WITHIN)}")
-                print(f"  processor {share:.2f} of OpenTofu's, measure below 1   {met(share < 1)}")
-            slow = raised(link, clouds, f"openstack.cloud in a loop, {loop}", loop, lambda: modules(folder, loop))
-            if slow:
-                ratio = (slow.seconds / loop) / (ours.seconds / number)
-                print(f"  {ratio:.1f} times our time for each server, measure {FASTER:g}   {met(ratio >= FASTER)}")
+    with tempfile.TemporaryDirectory(prefix="cantiere-bench-") as name, bed() as (clouds, passes):
+        for number in given.servers:
+            folder = Path(name, str(number))
+            folder.mkdir()
+            with project(clouds, folder, kept=passes and number == given.servers[-1]) as link:
+                ours = figures(link, clouds, folder, number)
+                if number == given.servers[0]:
+                    many = plan_of_many(folder)
+                    measure = f"{calls(many)}, measure {PLAN_SECONDS:g} s   {met(many.seconds <= PLAN_SECONDS)}"
+                    told(f"  of {MANY} from recorded answers", many, 0.0, measure)
+                if number <= given.peers:
+                    compared(link, clouds, folder, ours, number, min(given.loop, number))
     return 0
 
 
