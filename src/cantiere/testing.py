@@ -21,6 +21,8 @@ CANTIERE = (sys.executable, "-m", "cantiere")
 PLUGINS = ("action", "callback", "filter", "inventory")
 MOLECULES = frozenset({"base", "container_engine", "containerd", "storage_client", "squid", "virtual_address"})
 """Roles whose scenario every run of ``--system`` has; ``--full`` has all."""
+FURTHER = {"openstack_servers": ("--servers", "20", "100", "1000", "--peers", "100")}
+"""Benchmarks that ``--full`` takes further, and how."""
 
 EXAMPLES = """\
 examples:
@@ -170,18 +172,19 @@ def molecule(name: str) -> Check:
     return tool(f"molecule-{name}", f"role {name} on system containers", *command)
 
 
-def benchmarks() -> list[Check]:
+def benchmarks(full: bool) -> list[Check]:
     """One check for each program of ``bench``; its output, the figures, is shown."""
-    return [bench(path) for path in sorted((REPOSITORY / "bench").glob("[!_]*.py"))]
+    paths = sorted((REPOSITORY / "bench").glob("[!_]*.py"))
+    return [bench(path, *(FURTHER.get(path.stem, ()) if full else ())) for path in paths]
 
 
-def bench(path: Path) -> Check:
+def bench(path: Path, *options: str) -> Check:
     """A benchmark: a program that prints its figures against the measures; it fails only where it cannot be run."""
 
     def run() -> Outcome:
         print(f"{path.stem:<12} {heading(path)}", flush=True)
         begin = time.monotonic()
-        code = subprocess.run([sys.executable, str(path)], cwd=REPOSITORY, stdin=subprocess.DEVNULL, check=False).returncode
+        code = subprocess.run([sys.executable, str(path), *options], cwd=REPOSITORY, stdin=subprocess.DEVNULL, check=False).returncode
         return Outcome(path.stem, time.monotonic() - begin, int(code == 0), int(code != 0))
 
     return Check(path.stem, heading(path), run)
@@ -229,7 +232,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all; --list tells the names)")
     parser.add_argument("--system", action="store_true", help="raise a real facility here and use it; needs root")
-    parser.add_argument("--full", action="store_true", help="with --system: the scenarios marked 'full' too")
+    parser.add_argument("--full", action="store_true", help="with --system: the scenarios marked 'full' too, and larger benchmarks")
     parser.add_argument("--list", action="store_true", help="show the names and what each does, and run nothing")
     return parser
 
@@ -248,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--full goes with --system")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     (REPOSITORY / ".cache").mkdir(exist_ok=True)
-    available = [*scenarios(options.full), *molecules(options.full), *benchmarks()] if options.system else checks()
+    available = [*scenarios(options.full), *molecules(options.full), *benchmarks(options.full)] if options.system else checks()
     unknown = sorted(set(options.names) - {check.name for check in available})
     if unknown:
         parser.error(f"no such check: {', '.join(unknown)}; there are: {', '.join(check.name for check in available)}")
