@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 PROGRAMS = "usr/local/lib/bed"
 PLACED = {
     "inside/nspawn.py": ("usr/lib/python3/dist-packages/nova/virt/nspawn.py", 0o644),  # nova takes drivers of this package alone
+    "inside/records.py": ("usr/lib/python3/dist-packages/nova/virt/records.py", 0o644),
     "inside/mount.nfs": ("usr/sbin/mount.nfs", 0o755),
 }
 """File of ours to where it goes and its mode."""
@@ -62,6 +63,7 @@ def up(compute: str, log: Log) -> None:
         if running():
             raise _problem("up", "the bed is up already", "take it down first: python -m tests.openstack down")
         begin = time.monotonic()
+        host.install(log)
         _clear()
         root.make(log)
         guest.make(log)

@@ -16,7 +16,7 @@ SWITCH = "unix:/run/openvswitch/db.sock"
 IDENTITY = f"http://{API}:{PORTS['identity']}/v3"
 STATE = "/var/lib"
 DRIVERS: Mapping[str, Mapping[str, object]] = {
-    "fake": {"compute_driver": "fake.FakeDriverWithoutFakeNodes", "vif_plugging_is_fatal": False, "vif_plugging_timeout": 0},
+    "fake": {"compute_driver": "records.RecordsDriver", "vif_plugging_is_fatal": False, "vif_plugging_timeout": 0},
     "nspawn": {"compute_driver": "nspawn.NspawnDriver", "vif_plugging_is_fatal": True, "vif_plugging_timeout": 120},
 }
 """What the compute service is told for each kind of server."""

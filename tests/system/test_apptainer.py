@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
+from cantiere.verify import jobs
 from cantiere.verify.command import target
 from cantiere.verify.session import Session
 from cantiere.workspace import open_applied
 
 pytestmark = pytest.mark.full
 SITE = "here"
-COMPLETED = 4
-SECONDS = 120
 ADVERTISED = ("HasContainer", "HasSandboxImage", "HasSIF", "HasUserNamespaces")
 
 MAKE_IMAGE = """
@@ -61,10 +60,9 @@ def session(facility: Any) -> Iterator[Session]:
 def run(session: Session, script: str, image: str) -> str:
     """What a user's job with a token prints in an image."""
     kernel = session.kernel(session.member())
-    cluster = int(kernel.call(f"probe.start_jobs({script!r}, token=True, image={image!r})", 60))
-    session.cleanup.callback(kernel.run, f"probe.remove({cluster})")
-    kernel.call(f"probe.wait_for({cluster}, {COMPLETED}, 1, {SECONDS})", SECONDS + 10)
-    return str(kernel.call(f"probe.outputs({cluster})", 30)[0])
+    with jobs.queued(kernel, script, token=True, image=image) as cluster:
+        jobs.reached(kernel, cluster, jobs.COMPLETED)
+        return jobs.outputs(kernel, cluster)[0]
 
 
 def test_jobs_run_in_images_of_their_users(session: Session) -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from cantiere.cluster.platform import Cluster
-from cantiere.cluster.pods import PodControl, Pods, ready
+from cantiere.cluster.pods import PodControl, Pods
 from cantiere.cluster.reach import Reach
 from cantiere.services.facts import Facts
 from cantiere.services.monitoring import PORT
@@ -39,8 +39,9 @@ def bound(cluster: Cluster, pool: str) -> Place:
     pods = Pods(api, cluster.namespace)
 
     def workers() -> tuple[str, ...]:
-        found = pods.of({**EXECUTE_POINT, "app.kubernetes.io/instance": pool}) if pool else []
-        return tuple(pod["metadata"]["name"] for pod in found if ready(pod))
+        # with those that are told to end: their jobs go on
+        found = pods.of({**EXECUTE_POINT, "app.kubernetes.io/instance": pool}, ending=True) if pool else []
+        return tuple(pod["metadata"]["name"] for pod in found if pod["status"]["phase"] == "Running")
 
     def prometheus(name: str) -> str:
         return f"http://{monitoring.host(cluster.facility.node(name), context)}:{PORT}"

@@ -83,9 +83,9 @@ class Session:
                 if file.is_file():
                     user.upload(file, f"{self.mark}/{file.name}")
             kernel = Kernel(user, f"{self.mark}/analysis.ipynb")
-            self.cleanup.callback(_quietly(kernel.close))
+            self.cleanup.callback(quietly(kernel.close))
             self.cleanup.callback(
-                _quietly(lambda: kernel.run(f"import os, shutil\nos.chdir('..')\nshutil.rmtree({self.mark!r}, ignore_errors=True)"))
+                quietly(lambda: kernel.run(f"import os, shutil\nos.chdir('..')\nshutil.rmtree({self.mark!r}, ignore_errors=True)"))
             )
             kernel.run("import os\nos.chmod('job.sh', 0o755)\nimport probe, facility", timeout=60)
             self._kernels[name] = kernel
@@ -135,7 +135,7 @@ class Session:
         return done.stdout
 
 
-def _quietly(action: Callable[[], object]) -> Callable[[], None]:
+def quietly(action: Callable[[], object]) -> Callable[[], None]:
     """The same, but a failure of it (the server may be gone) does not keep the rest from being put back."""
 
     def run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cantiere.verify import jobs
 from cantiere.verify.result import StepNotRun, require
 from cantiere.verify.session import Session
 
@@ -25,9 +26,8 @@ def software(session: Session) -> str:
     in_notebook = kernel.call(f"probe.shell({LOOK!r}, {repository!r})", 60, REMEDY)
     require(in_notebook["code"] == 0, f"in a notebook: {in_notebook['output']}", REMEDY)
     script = f"set -- {repository}\n{LOOK}"
-    cluster = int(kernel.call(f"probe.start_jobs({script!r})", 60, REMEDY))
-    session.cleanup.callback(kernel.run, f"probe.remove({cluster})")
-    kernel.call(f"probe.wait_for({cluster}, 4, 1, 90)", 100, REMEDY)
-    in_job = kernel.call(f"probe.outputs({cluster})", 30, REMEDY)[0].strip()
+    with jobs.queued(kernel, script) as cluster:
+        jobs.reached(kernel, cluster, jobs.COMPLETED)
+        in_job = jobs.outputs(kernel, cluster)[0].strip()
     require("says:" in in_job, f"in a job: {in_job}", REMEDY)
     return f"/cvmfs/{repository} in a notebook: {in_notebook['output']}; in a job: {in_job}"

@@ -197,8 +197,9 @@ def remove(cluster: int) -> None:
 
 
 def machines() -> dict[str, int]:
-    """Name of each execute point to the number of its cores."""
-    ads = submit.collector().query(htcondor.AdType.Startd, 'SlotType != "Dynamic"', ["Machine", "TotalSlotCpus"])
+    """Name of each execute point that takes jobs to the number of its cores; one that was told to end has refused them all since."""
+    taking = 'SlotType != "Dynamic" && Requirements =!= false'
+    ads = submit.collector().query(htcondor.AdType.Startd, taking, ["Machine", "TotalSlotCpus"])
     return {str(ad["Machine"]): int(ad["TotalSlotCpus"]) for ad in ads}
 
 
