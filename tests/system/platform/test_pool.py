@@ -212,6 +212,7 @@ def test_a_stopped_worker_ends_its_job_first(platform: Platform, submitter: Subm
     cluster = submitter.submit(20)
     (job,) = submitter.reached(cluster, RUNNING, 1, STARTED_WITHIN)
     platform.kubectl("-n", platform.namespace, "delete", "pod", pod_of(job), "--wait=false")
+    assert pod_of(job) in platform.target.workers(), "the verification does not look where a job still runs"
     (done,) = submitter.reached(cluster, COMPLETED, 1, STARTED_WITHIN)
     assert (starts([done]), pod_of(done)) == ([1], pod_of(job))
 
