@@ -129,6 +129,7 @@ def nova(secret: str, login: Mapping[str, object]) -> Sections:
             "host": COMPUTE_HOST,
             "transport_url": MESSAGES,
             "max_concurrent_builds": 20,
+            "update_resources_interval": 600,  # it asks for every server, and no other is claimed meanwhile
             "allow_resize_to_same_host": True,
             "service_down_time": 15,
             "report_interval": 5,
@@ -149,7 +150,8 @@ def nova(secret: str, login: Mapping[str, object]) -> Sections:
         "placement": login,
         "neutron": {**login, "service_metadata_proxy": True, "metadata_proxy_shared_secret": secret},
         "vnc": {"enabled": False},
-        "filter_scheduler": {"build_failure_weight_multiplier": 0},
+        # nodes are alike, and one host to the weighers, who would take the same again and again: any of them
+        "filter_scheduler": {"build_failure_weight_multiplier": 0, "host_subset_size": 100},
         "compute": {"consecutive_build_service_disable_threshold": 0},
         "oslo_concurrency": {"lock_path": f"{STATE}/nova/lock"},
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from nova.virt import fake
 
-NODES = 25
+NODES = 20
 """Nova claims one server after the other, and asks placement each time for every server of the node."""
 
 
