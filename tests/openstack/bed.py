@@ -147,7 +147,7 @@ def _data(log: Log) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
     secret = secrets.token_urlsafe(16)
-    _install(work / "upper", secret, "fake")
+    _install(work / "upper", secret, "prepare")
     (work / "upper/srv").mkdir()
     log("writing the image of servers")
     guest.write(work / "upper/srv/guest.raw", work / "guest")

@@ -15,11 +15,13 @@ OVN_NORTH, OVN_SOUTH = "tcp:127.0.0.1:6641", "tcp:127.0.0.1:6642"
 SWITCH = "unix:/run/openvswitch/db.sock"
 IDENTITY = f"http://{API}:{PORTS['identity']}/v3"
 STATE = "/var/lib"
+RECORDS = {"vif_plugging_is_fatal": False, "vif_plugging_timeout": 0}
 DRIVERS: Mapping[str, Mapping[str, object]] = {
-    "fake": {"compute_driver": "records.RecordsDriver", "vif_plugging_is_fatal": False, "vif_plugging_timeout": 0},
+    "prepare": {"compute_driver": "fake.FakeDriverWithoutFakeNodes", **RECORDS},  # what is kept has the one node that all kinds have
+    "fake": {"compute_driver": "records.RecordsDriver", **RECORDS},
     "nspawn": {"compute_driver": "nspawn.NspawnDriver", "vif_plugging_is_fatal": True, "vif_plugging_timeout": 120},
 }
-"""What the compute service is told for each kind of server."""
+"""What the compute service is told for each kind of server, and while the bed is prepared."""
 
 
 def database(name: str, connections: int = 20) -> Mapping[str, object]:
@@ -35,7 +37,7 @@ def files(secret: str, compute: str) -> dict[Path, str]:
     secret:
         Password of the services.
     compute:
-        ``fake`` or ``nspawn``.
+        One of :data:`DRIVERS`.
     """
     login = {
         "auth_type": "password",
