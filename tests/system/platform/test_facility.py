@@ -40,7 +40,19 @@ def test_a_physicist_uses_it(platform: Platform) -> None:
     failed = {step["name"]: step["evidence"] for step in found["steps"] if step["ok"] is False}
     assert not failed, failed
     done = {step["name"] for step in found["steps"] if step["ok"]}
-    wanted = {"across", "policy", "login", "spawn", "first-read", "second-read", "tokens-pool", "software", "analysis", "access-point"}
+    wanted = {
+        "across",
+        "policy",
+        "login",
+        "spawn",
+        "first-read",
+        "second-read",
+        "tokens-pool",
+        "software",
+        "analysis",
+        "isolation",
+        "access-point",
+    }
     assert wanted <= done, wanted - done
 
 

@@ -197,8 +197,11 @@ def remove(cluster: int) -> None:
 
 
 def machines() -> dict[str, int]:
-    """Name of each execute point that takes jobs to the number of its cores; one that was told to end has refused them all since."""
-    taking = 'SlotType != "Dynamic" && Requirements =!= false'
+    """Name of each execute point that takes any jobs, now or when it has room, to the number of its cores.
+
+    One that was told to end has no requirements but ``false``; one that takes no job without a GPU has a START that is false.
+    """
+    taking = 'SlotType != "Dynamic" && Start =!= false && unparse(Requirements) != "false"'
     ads = submit.collector().query(htcondor.AdType.Startd, taking, ["Machine", "TotalSlotCpus"])
     return {str(ad["Machine"]): int(ad["TotalSlotCpus"]) for ad in ads}
 
