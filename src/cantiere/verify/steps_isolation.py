@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from cantiere.verify import jobs
+from cantiere.verify.kernel import Kernel
 from cantiere.verify.result import StepFailed, StepNotRun, require
 from cantiere.verify.session import Session
 
@@ -49,27 +50,9 @@ true
 
 def between_jobs(session: Session) -> str:
     """One user's job cannot read the token or the files of another user's job on the same worker, nor meddle with it."""
-    while True:
-        worker = _roomy_workers(session)[0]
-        try:
-            return _between_jobs_on(worker, session)
-        except StepFailed:
-            if worker in _roomy_workers(session):
-                raise
-            # a pool that follows its load has told that worker to end meanwhile: what ran there goes on, and nothing else starts
-
-
-def _between_jobs_on(worker: str, session: Session) -> str:
     alice, carol = session.member(0), session.member(1)
     kernel, attacker_kernel = session.kernel(alice), session.kernel(carol)
-    where = f'Machine == "{worker}"'
-    with jobs.queued(kernel, VICTIM, token=True, requirements=where) as victim:
-        jobs.reached(kernel, victim, jobs.RUNNING, seconds=START_SECONDS)
-        with jobs.queued(attacker_kernel, ATTACKER, token=True, requirements=where) as attacker:
-            jobs.reached(attacker_kernel, attacker, jobs.COMPLETED, seconds=START_SECONDS)
-            printed = jobs.outputs(attacker_kernel, attacker)[0]
-        status = jobs.seen(kernel, victim)[0]["JobStatus"]
-        done = attacker_kernel.call(f"probe.meddle({victim})", 60)
+    worker, printed, status, done = _side_by_side(kernel, attacker_kernel)
     said: dict[str, list[str]] = {}
     for word, text in (line.split(" ", 1) for line in printed.splitlines() if " " in line):
         said.setdefault(word, []).append(text)
@@ -108,16 +91,39 @@ def hub_confined(session: Session) -> str:
     )
 
 
-def _roomy_workers(session: Session) -> list[str]:
-    """The workers that take two jobs at a time.
+def _side_by_side(kernel: Kernel, attacker_kernel: Kernel) -> tuple[str, str, int, list[str]]:
+    """Run both jobs on one worker: which, what the attacker's printed, the victim's status then, and what the attacker could do to it.
+
+    A pool that follows its load may tell that worker to end meanwhile: what runs there goes on, and nothing else starts. Then another is
+    taken.
 
     Raises
     ------
     StepNotRun
-        There is none.
+        No worker takes two jobs at a time.
+    StepFailed
+        They do not run.
     """
-    machines = session.kernel(session.member()).call("probe.machines()", 30)
-    roomy = sorted(machine for machine, cpus in machines.items() if cpus >= 2)
+    roomy = _roomy_workers(kernel)
     if not roomy:
         raise StepNotRun("every worker has one core, so that two jobs never run on one worker; cpus_per_worker 2 makes this possible")
-    return roomy
+    while True:
+        worker, where = roomy[0], f'Machine == "{roomy[0]}"'
+        try:
+            with jobs.queued(kernel, VICTIM, token=True, requirements=where) as victim:
+                jobs.reached(kernel, victim, jobs.RUNNING, seconds=START_SECONDS)
+                with jobs.queued(attacker_kernel, ATTACKER, token=True, requirements=where) as attacker:
+                    jobs.reached(attacker_kernel, attacker, jobs.COMPLETED, seconds=START_SECONDS)
+                    printed = jobs.outputs(attacker_kernel, attacker)[0]
+                status = int(jobs.seen(kernel, victim)[0]["JobStatus"])
+                return worker, printed, status, attacker_kernel.call(f"probe.meddle({victim})", 60)
+        except StepFailed:
+            roomy = _roomy_workers(kernel)
+            if worker in roomy or not roomy:
+                raise
+
+
+def _roomy_workers(kernel: Kernel) -> list[str]:
+    """The workers that take two jobs at a time."""
+    machines = kernel.call("probe.machines()", 30)
+    return sorted(machine for machine, cpus in machines.items() if cpus >= 2)
