@@ -172,8 +172,12 @@ class SmallCloud:
         if method == "GET" and key:
             return {one: self.show(kind, table[key])}
         if method == "GET":
-            listed = [item for item in table.values() if all(str(item.get(name)).lower() == value.lower() for name, value in query.items())]
-            return {kind.replace("-", "_"): [self.show(kind, item) for item in listed]}
+            asked, filters = query.get("fields", "").split(), {name: value for name, value in query.items() if name != "fields"}
+            listed = [
+                item for item in table.values() if all(str(item.get(name)).lower() == value.lower() for name, value in filters.items())
+            ]
+            shown = [self.show(kind, item) for item in listed]
+            return {kind.replace("-", "_"): [{name: item[name] for name in asked or item if name in item} for item in shown]}
         if method == "PUT":
             table[str(key)] |= body[one]
             return {one: table[str(key)]}
@@ -342,7 +346,8 @@ def serving(folder: Path) -> Iterator[tuple[SmallCloud, Path]]:
             parts = urlsplit(self.path)
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"null")
-            query = {key: values[0] for key, values in parse_qs(parts.query).items() if key not in ("limit", "marker")}
+            given = parse_qs(parts.query)
+            query = {key: " ".join(values) for key, values in given.items() if key not in ("limit", "marker")}  # only `fields` is repeated
             with cloud.lock:
                 cloud.asked.append(f"{self.command} {parts.path}")
                 try:

@@ -133,6 +133,16 @@ def test_observing_lists_each_kind_once(cloud: SmallCloud, tmp_path: Path) -> No
     assert sorted(call.rpartition("/")[2] for call in cloud.asked) == ["detail", "detail", "floatingips", "ports"]
 
 
+def test_what_is_shared_is_asked_for_once(cloud: SmallCloud, tmp_path: Path) -> None:
+    """One call for each kind; of ports, one for the router's and one for that of the virtual address."""
+    source = provider(tmp_path)
+    raised(source, CONTROL)
+    cloud.asked.clear()
+    assert source.prepared()
+    kinds = ["networks", "os-keypairs", "os-server-groups", "ports", "ports", "routers", "security-groups", "subnets"]
+    assert sorted(call.rpartition("/")[2] for call in cloud.asked) == kinds
+
+
 def test_what_is_not_ours_stays(cloud: SmallCloud, tmp_path: Path) -> None:
     """Neither objects of others nor those of a facility whose name begins alike are touched."""
     others = provider(tmp_path / "others", "77aa")

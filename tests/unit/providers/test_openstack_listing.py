@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cantiere.errors import CantiereError
+from cantiere.providers.openstack.listing import OF_PORTS
 from support.small_cloud import PROJECT, Fault, SmallCloud
 from unit.providers.test_openstack import CONTROL, WORKER, provider, raised
 
@@ -46,7 +47,7 @@ def test_page_after_page(cloud: SmallCloud, tmp_path: Path, monkeypatch: pytest.
     pages = {kind: [query for name, query in asked if name == kind] for kind in ("servers", "ports", "floatingips", "volumes")}
     assert {kind: len(queries) for kind, queries in pages.items()} == {"servers": 3, "ports": 4, "floatingips": 3, "volumes": 2}
     assert pages["servers"] == [{"name": r"^cantiere\-lab-"}] * 3
-    assert pages["ports"] == [{"project_id": PROJECT}] * 4
+    assert pages["ports"] == [{"project_id": PROJECT, "fields": " ".join(OF_PORTS)}] * 4
     one = whole["worker-2"]
     assert (one.state, one.address, one.detail["flavor"], one.detail["disk"]) == ("running", "10.30.0.22", "medium", 40)
     assert (one.detail["zone"], one.detail["volumes"], one.detail["loose"]) == ("east", {"data": 5}, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,8 @@ from cantiere.providers.openstack.resize import shown
 
 READING = frozenset({"reader"})
 SHARED = "what all share"
+LOOKS = 7
+"""At a cloud, all at once."""
 
 
 class Checks:
@@ -44,18 +47,25 @@ class Checks:
             Machines of the plan.
         """
         try:
-            there = self.cloud.there(JUST_SECONDS)
-        except CantiereError as error:  # nothing else can be asked
+            return self._found(wanted)
+        except CantiereError as error:  # something cannot be asked that the rest depends on
             return list(error.problems)
+
+    def _found(self, wanted: Sequence[Machine]) -> list[Problem]:
+        rights = self._rights()  # logs in
+        with ThreadPoolExecutor(LOOKS) as pool:  # what is small is asked while all machines are listed
+            listed = pool.submit(self.cloud.there, JUST_SECONDS)
+            found_image, found_flavors = pool.submit(self.cloud.image), pool.submit(self.cloud.flavors)
+            limits, shared = pool.submit(self._limits), pool.submit(self._shared)
+            networks, zones = pool.submit(self._networks), pool.submit(self._zones)
+        there, image, flavors = listed.result(), found_image.result(), found_flavors.result()
         missing = [machine for machine in wanted if machine.name not in there.servers]
-        found = [*there.strangers, *self._rights(), *self._networks(), *self._zones()]
-        image = self.cloud.image()
+        found = [*there.strangers, *rights, *networks.result(), *zones.result()]
         if image is None:
             asked = ", ".join(f"{key} {value}" for key, value in self.options.image.items())
             names = sorted(set(self._names("images", lambda: self.cloud.connection.image.images(status="active"))))
             remedy = rather([str(self.options.image.get("name", ""))], names)
             found.append(Problem("openstack.image", f"there is no active image with {asked}", remedy, path="image"))
-        flavors = self.cloud.flavors()
         changed = [self._change(machine, there, flavors) for machine in wanted if machine.name in there.servers]
         found += [difference.problem for difference, _ in changed if difference.problem]
         chosen: dict[str, Flavor] = {}
@@ -66,9 +76,9 @@ class Checks:
             else:
                 chosen[machine.name] = fits[0]
         found += self._boot(image)
-        asks = [self._shared(), *(self._ask(machine, chosen.get(machine.name), there) for machine in missing)]
+        asks = [shared.result(), *(self._ask(machine, chosen.get(machine.name), there) for machine in missing)]
         asks += [ask for _, ask in changed]
-        return [*found, *quota.short(asks, self._limits(), self.options.cloud)]
+        return [*found, *quota.short(asks, limits.result(), self.options.cloud)]
 
     def _listed(self, what: str, listing: Callable[[], Any]) -> list[Any]:
         return self.cloud.ask(lambda: list(listing()), f"to list {what}")

@@ -240,10 +240,6 @@ class Cloud:
         """Whether the cloud has a service for volumes."""
         return self.ask(lambda: bool(self.connection.has_service("block-storage")), "to tell its services")
 
-    def servers(self, pattern: str) -> list[Any]:
-        """Servers whose names match, without those that are gone already and listed still."""
-        return [item for item in self.connection.compute.servers(details=True, name=pattern) if item.status not in listing.GONE]
-
     def flavors(self) -> list[Flavor]:
         """All flavors, with their GPUs and prices."""
         return self._flavors.get(time.monotonic() - KEPT_SECONDS)

@@ -80,15 +80,20 @@ class Ground:
 
     def made(self) -> bool:
         """Whether all of it is there, and rules are as they should be."""
-        return self.whole() and self.groups.right()
+        groups = self.groups.seen()
+        return self._whole(groups) and self.groups.right(groups)
 
     def whole(self) -> bool:
         """Whether all of it is there, whatever the groups' rules are."""
+        return self._whole(self.groups.seen())
+
+    def _whole(self, groups: Mapping[str, Any]) -> bool:
         if not self.key.is_file() or not self.cloud.lineages():
             return False
-        found = [self.network(), self.subnet(), self.groups.seen().get(rules.CONTROL), self.key_pair()]
-        if not self.options.network.name:
-            found.append(self.router.leads_out())
+        network = self.network()
+        found = [network and self._subnet_of(network), groups.get(rules.CONTROL), self.key_pair()]
+        if network and not self.options.network.name:
+            found.append(self.router.leads_out(network))
         if self.options.anti_affinity != "none":
             found.append(self.server_group())
         if self.cluster.virtual_address:
@@ -151,10 +156,8 @@ class Ground:
 
     def subnet(self) -> Any:
         """The machines' subnet, or None."""
-        network, wanted = self.network(), str(self.options.network.subnet)
-        if network is None:
-            return None
-        return next(iter(self.kept.listed("subnets", self.kept.net.subnets, network_id=network.id, cidr=wanted)), None)
+        network = self.network()
+        return None if network is None else self._subnet_of(network)
 
     def server_group(self) -> Any:
         """The server group that keeps control planes apart, or None."""
@@ -175,6 +178,10 @@ class Ground:
             key_pair=self.key_pair(),
             server_group=self.server_group() if self.options.anti_affinity != "none" else None,
         )
+
+    def _subnet_of(self, network: Any) -> Any:
+        wanted = str(self.options.network.subnet)
+        return next(iter(self.kept.listed("subnets", self.kept.net.subnets, network_id=network.id, cidr=wanted)), None)
 
     def _key_pairs(self) -> list[Any]:
         """Key pairs of the facility, whatever key they hold."""

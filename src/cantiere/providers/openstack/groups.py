@@ -35,9 +35,8 @@ class Groups:
         """Those that are asked for, with their rules."""
         return rules.rules(self.cloud.options, self.pod_subnet)
 
-    def right(self) -> bool:
-        """Whether rules and machines are as they should be."""
-        groups = self.seen()
+    def right(self, groups: Mapping[str, Any]) -> bool:
+        """Whether rules and machines are as they should be in these groups, seen just now."""
         return not self._outside(groups) and not any(missing or extra for missing, extra in self._differing(groups).values())
 
     def adjustments(self) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ GONE = frozenset({"DELETED", "SOFT_DELETED"})
 """What servers are that are gone already and listed still."""
 WITH_FLAVORS = "2.47"
 """Version of the compute interface from which on servers are shown with what their flavor was, not with its identifier alone."""
+OF_PORTS = ("id", "name", "description", "fixed_ips", "security_groups")
+"""What is asked of ports: whole ones take the network service more than twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def ports(link: Connection, **query: str) -> list[Port]:
     """Ports; see :func:`servers`."""
     return [
         Port(item["id"], item["name"], item.get("description") or "", item["fixed_ips"], item["security_groups"])
-        for item in _items(link.network, "/ports", query)
+        for item in _items(link.network, "/ports", {**query, "fields": OF_PORTS})
     ]
 
 
@@ -141,7 +143,7 @@ def _flavor(shown: Mapping[str, Any]) -> FlavorOf:
     return FlavorOf(shown.get("id", ""), shown.get("original_name", ""), int(shown.get("disk") or 0))
 
 
-def _items(proxy: Any, path: str, query: Mapping[str, str], **given: Any) -> Iterator[Mapping[str, Any]]:
+def _items(proxy: Any, path: str, query: Mapping[str, str | Sequence[str]], **given: Any) -> Iterator[Mapping[str, Any]]:
     """All objects of a listing, page after page: services give at most a thousand at once."""
     kind = path.split("/")[1]
     page: Mapping[str, Any] | None = query

@@ -10,7 +10,7 @@ from typing import Any
 from cantiere.errors import CantiereError, Problem
 from cantiere.machines.model import Machine
 from cantiere.providers.base import Log
-from cantiere.providers.openstack import marks
+from cantiere.providers.openstack import listing, marks
 from cantiere.providers.openstack.changes import compare, size
 from cantiere.providers.openstack.cloud import Cloud
 from cantiere.providers.openstack.faults import slow
@@ -29,7 +29,7 @@ def shown(server: Any, volumes: Iterable[Any]) -> dict[str, Any]:
     Parameters
     ----------
     server, volumes:
-        As the SDK shows them.
+        Records of a listing, or as the SDK shows them.
     """
     flavor = server.flavor  # each look at it makes an object
     named = {str(volume.name).rpartition("-")[2]: volume for volume in volumes}
@@ -60,7 +60,7 @@ class Changes:
         Parameters
         ----------
         machine, server:
-            As it is asked for, and as the SDK shows it.
+            As it is asked for, and as it is listed.
         log:
             Takes lines of long work.
 
@@ -96,8 +96,7 @@ class Changes:
         return self.cloud.connection.compute
 
     def _volumes_of(self, node: str) -> dict[str, Any]:
-        listing = partial(self.cloud.connection.block_storage.volumes, details=True)
-        listed = self.cloud.ask(lambda: list(listing()), "to list volumes", node)
+        listed = self.cloud.ask(lambda: listing.volumes(self.cloud.connection), "to list volumes", node)
         return {str(item.name).rpartition("-")[2]: item for item in self.cloud.ours(listed, node)}
 
     def _extend(self, volume: Any, gib: int, node: str) -> None:

@@ -33,9 +33,10 @@ class Router:
         self.network, self.subnet = network, subnet
         self._mending = threading.Lock()
 
-    def leads_out(self) -> bool:
+    def leads_out(self, network: Any) -> bool:
         """Whether it has a way out, and is on the machines' network."""
-        return bool(self._leading() and self._interface())
+        router = self._leading()
+        return bool(router and self._interface_of(router, network.id))
 
     def make(self, mark: str, *, anew: bool = False) -> None:
         """Make the router, and put it on the network.
@@ -100,8 +101,10 @@ class Router:
         return self.kept.first("routers", self.kept.net.routers, name=self.prefix)
 
     def _interface(self) -> Any:
-        router, network = self._found().id, self.subnet().network_id
-        ports = self.kept.listed("ports of a router", self.kept.net.ports, device_id=router, network_id=network)
+        return self._interface_of(self._found(), self.subnet().network_id)
+
+    def _interface_of(self, router: Any, network: str) -> Any:
+        ports = self.kept.listed("ports of a router", self.kept.net.ports, device_id=router.id, network_id=network)
         return next((port for port in ports if _joins(port)), None)
 
     def _join(self) -> Any:

@@ -107,7 +107,7 @@ class Servers:
     def find(self, node: str) -> Any:
         """The server of a machine, or None."""
         name = f"^{re.escape(self.full_name(node))}$"
-        listed = self.cloud.ask(lambda: self.cloud.servers(name), "to find a server", node)
+        listed = self.cloud.ask(lambda: listing.servers(self.cloud.connection, name=name), "to find a server", node)
         return next(iter(self.cloud.ours(listed, node)), None)
 
     def must_find(self, node: str) -> Any:
@@ -128,7 +128,7 @@ class Servers:
         server = self.must_find(node)
         wanted, change = (ACTIVE, self._compute.start_server) if on else ("SHUTOFF", self._compute.stop_server)
         if server.status != wanted:
-            self.cloud.ask(partial(change, server), f"to {'start' if on else 'stop'} the server", node)
+            self.cloud.ask(partial(change, server.id), f"to {'start' if on else 'stop'} the server", node)
         self._until(server, lambda: self._compute.get_server(server.id), {wanted}, node, self._building, BUILD_SECONDS)
 
     def remove(self, node: str) -> None:
