@@ -27,6 +27,7 @@ ADMINS = "10.150.0.0/16"
 DATA_GIB = 1
 GONE_SECONDS, AT_ONCE = 600.0, 8
 UNLIMITED = -1
+LEAST_NODES, SERVERS_OF_NODE = 4, 20
 LIMITS = {
     "compute": ("instances", "cores", "ram"),
     "network": ("port", "security_group_rule"),
@@ -92,12 +93,18 @@ def measured(command: Sequence[str | Path], folder: Path, *, progress: bool = Fa
 
 
 @contextmanager
-def bed() -> Iterator[tuple[str, bool]]:
-    """A test bed whose servers are records: the path of its clouds.yaml, and whether it goes down again; one that is up stays up."""
+def bed(servers: int) -> Iterator[tuple[str, bool]]:
+    """A test bed whose servers are records: the path of its clouds.yaml, and whether it goes down again; one that is up stays up.
+
+    Parameters
+    ----------
+    servers:
+        For how many at most it gets its nodes.
+    """
     state = json.loads(_bed("status").stdout)
     if state["up"] and state["compute"] != "fake":
         raise SystemExit("a test bed with servers of another kind is up: python -m tests.openstack down")
-    if not state["up"] and (done := _bed("up")).returncode:
+    if not state["up"] and (done := _bed("up", "--nodes", str(max(LEAST_NODES, servers // SERVERS_OF_NODE)))).returncode:
         raise SystemExit(done.stdout + done.stderr)
     try:
         yield json.loads(_bed("status").stdout)["clouds"], not state["up"]

@@ -121,7 +121,7 @@ def main() -> int:
     )
     parser.add_argument("--loop", type=int, default=2)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="cantiere-bench-") as name, bed() as (clouds, passes):
+    with tempfile.TemporaryDirectory(prefix="cantiere-bench-") as name, bed(max(given.servers)) as (clouds, passes):
         for number in given.servers:
             folder = Path(name, str(number))
             folder.mkdir()

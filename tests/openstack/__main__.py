@@ -23,6 +23,7 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     up = verbs.add_parser("up", help="start it; the first time it is made from packages")
     up.add_argument("--compute", choices=COMPUTE, default=COMPUTE[0], help="what servers are: nothing, or system containers")
+    up.add_argument("--nodes", type=int, default=bed.NODES, help="over how many nodes servers that are nothing are spread (%(default)s)")
     verbs.add_parser("down", help="end it, and remove all but what the next start uses")
     verbs.add_parser("status", help="whether it is up")
     verbs.add_parser("env", help="lines for a shell that name its clouds.yaml")
@@ -31,7 +32,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         if options.verb == "up":
-            bed.up(options.compute, lambda line: print(line, flush=True))
+            bed.up(options.compute, lambda line: print(line, flush=True), options.nodes)
         elif options.verb == "down":
             bed.down()
         elif options.verb in ("stop", "start"):

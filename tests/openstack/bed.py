@@ -35,7 +35,9 @@ BORROWED = ("errors.py", "providers/nspawn/cgroups.py")
 KEPT = "openstack-data"
 SHAPES_DATA = ("layout.py", "inside/prepare.py", "guest.py")
 """Files that what is kept depends on; the others count at every start."""
-START_SECONDS = 300.0
+START_SECONDS = 600.0
+NODES = 4
+"""Each takes some seconds of the start; many servers are made faster on many."""
 PREPARE_SECONDS = 1800.0
 PAUSE = 0.1
 SHOWN = 3000
@@ -44,7 +46,7 @@ LOCK = Path("/run/lock") / NAME
 Log = Callable[[str], None]
 
 
-def up(compute: str, log: Log) -> None:
+def up(compute: str, log: Log, nodes: int = NODES) -> None:
     """Start the bed, and make first what is not kept yet.
 
     Parameters
@@ -53,6 +55,8 @@ def up(compute: str, log: Log) -> None:
         ``fake`` or ``nspawn``.
     log:
         Takes what is done, line by line.
+    nodes:
+        How many nodes servers that are records are spread over.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def up(compute: str, log: Log) -> None:
         log(f"{time.monotonic() - begin:7.1f} s  images")
         secret = (data / "etc/bed-secret").read_text(encoding="utf-8").strip()
         try:
-            _raise(compute, f"{data}:{root.lower()}", secret, log)
+            _raise(compute, f"{data}:{root.lower()}", secret, nodes, log)
         except CantiereError:
             _end()  # its folder stays, to be read
             raise
@@ -126,10 +130,11 @@ def clouds(secret: str) -> dict[str, object]:
     return {"clouds": {"testbed": cloud(USER, PROJECT), "testbed-admin": cloud(ADMIN, ADMIN)}}
 
 
-def _raise(compute: str, lower: str, secret: str, log: Log) -> None:
+def _raise(compute: str, lower: str, secret: str, nodes: int, log: Log) -> None:
     HOME.mkdir(mode=0o700)
     host.set_up(NAME, HOME)
     _install(HOME / "upper", secret, compute)
+    _write(HOME / "upper", Path("etc/bed-nodes"), f"{nodes}\n", 0o644)
     started = _start(HOME, lower, compute)
     write_atomic(HOME / "bed.json", json.dumps({"compute": compute, "launcher": started.pid}) + "\n")
     _wait(started, HOME, log)

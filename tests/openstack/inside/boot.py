@@ -20,7 +20,7 @@ from tests.openstack.layout import API, COMPUTE_HOST, FLOATING, GATEWAY, HOST, L
 READY = Path("/run/bed.ready")
 SECRET = Path("/etc/bed-secret")
 SERVICES = "keystone placement glance nova neutron cinder".split()
-WORKING_SECONDS, APPEAR_SECONDS = 180.0, 10.0
+WORKING_SECONDS, APPEAR_SECONDS = 500.0, 10.0
 BEGIN = time.monotonic()
 
 WORKING = """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 from nova.virt import fake
 
-NODES = 20
-"""Nova claims one server after the other, and asks placement each time for every server of the node."""
+NODES = Path("/etc/bed-nodes")
+"""How many there are. Nova claims one server after the other, and asks placement each time for every server of the node."""
 
 
 class RecordsDriver(fake.FakeDriverWithoutFakeNodes):
@@ -16,7 +17,7 @@ class RecordsDriver(fake.FakeDriverWithoutFakeNodes):
 
     def init_host(self, host: str) -> None:
         super().init_host(host)
-        self._set_nodes([host, *(f"{host}-{number}" for number in range(2, NODES + 1))])
+        self._set_nodes([host, *(f"{host}-{number}" for number in range(2, int(NODES.read_text(encoding="utf-8")) + 1))])
 
     def get_available_resource(self, nodename: str) -> Any:
         identifiers = {name: number for number, name in self.get_nodenames_by_uuid().items()}
