@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,8 @@ def test_no_input_crashes_the_front_end(tmp_path: Path) -> None:
     program = REPOSITORY / "tests" / "support" / "fuzzing.py"
     limits = (f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024", "-max_len=8192", "-print_final_stats=1")
     command = [sys.executable, str(program), str(corpus), f"-dict={words}", f"-artifact_prefix={tmp_path}/", *limits]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS + 60, check=False)
+    inside = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, env=inside, capture_output=True, text=True, errors="replace", timeout=SECONDS + 60, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     runs = next(line for line in done.stderr.splitlines() if "number_of_executed_units" in line)
     print(runs)
