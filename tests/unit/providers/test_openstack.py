@@ -134,8 +134,9 @@ def test_observing_lists_each_kind_once(cloud: SmallCloud, tmp_path: Path) -> No
 
 
 def test_what_is_shared_is_asked_for_once(cloud: SmallCloud, tmp_path: Path) -> None:
-    """One call for each kind; of ports, one for the router's and one for that of the virtual address."""
+    """One call for each kind; of ports, one for the router's and one for that of the virtual address. None before anything was made."""
     source = provider(tmp_path)
+    assert (source.prepared(), source.whole(), cloud.asked) == (False, False, [])
     raised(source, CONTROL)
     cloud.asked.clear()
     assert source.prepared()

@@ -80,16 +80,17 @@ class Ground:
 
     def made(self) -> bool:
         """Whether all of it is there, and rules are as they should be."""
-        groups = self.groups.seen()
-        return self._whole(groups) and self.groups.right(groups)
+        return self._begun() and self._whole(groups := self.groups.seen()) and self.groups.right(groups)
 
     def whole(self) -> bool:
         """Whether all of it is there, whatever the groups' rules are."""
-        return self._whole(self.groups.seen())
+        return self._begun() and self._whole(self.groups.seen())
+
+    def _begun(self) -> bool:
+        """Whether this controller knows of anything that may be there: otherwise the cloud need not be asked."""
+        return self.key.is_file() and bool(self.cloud.lineages())
 
     def _whole(self, groups: Mapping[str, Any]) -> bool:
-        if not self.key.is_file() or not self.cloud.lineages():
-            return False
         network = self.network()
         found = [network and self._subnet_of(network), groups.get(rules.CONTROL), self.key_pair()]
         if network and not self.options.network.name:
