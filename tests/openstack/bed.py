@@ -99,10 +99,14 @@ def service(task: str, name: str) -> None:
     """
     if not status()["up"]:
         raise _problem("service", "the bed is not up", "start it: python -m tests.openstack up")
-    launcher = json.loads((HOME / "bed.json").read_text(encoding="utf-8"))["launcher"]
-    enter = ["nsenter", f"--target={namespace.first_process(launcher)}", *"--mount --uts --ipc --net --pid --root --wd".split()]
+    enter = ["nsenter", f"--target={_first_process()}", *"--mount --uts --ipc --net --pid --root --wd".split()]
     program = ["env", f"PYTHONPATH=/{PROGRAMS}", "python3", "-m", "tests.openstack.inside.service", task, name]
     must(*enter, *program)
+
+
+def seen_from_here() -> Path:
+    """The root folder of the bed that is up, as this machine's processes can open it."""
+    return Path("/proc", str(_first_process()), "root")
 
 
 def running() -> bool:
@@ -128,6 +132,10 @@ def clouds(secret: str) -> dict[str, object]:
         return {"auth": {"auth_url": endpoint("identity"), **login, **domains}, "region_name": REGION}
 
     return {"clouds": {"testbed": cloud(USER, PROJECT), "testbed-admin": cloud(ADMIN, ADMIN)}}
+
+
+def _first_process() -> int:
+    return namespace.first_process(json.loads((HOME / "bed.json").read_text(encoding="utf-8"))["launcher"])
 
 
 def _raise(compute: str, lower: str, secret: str, nodes: int, log: Log) -> None:

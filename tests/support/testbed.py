@@ -19,6 +19,7 @@ from cantiere.state import StateStore
 from support.tree import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY))
+from tests.openstack.bed import seen_from_here
 from tests.openstack.layout import SUBNET
 
 PREFIX = "cantiere-ctos"
@@ -35,6 +36,7 @@ WORKER = Machine("worker-1", "worker", ("worker",), "")
 RAISE = "import sys; from support.testbed import raised, source; raised(source(sys.argv[1]))"
 LOWER = "import sys; from support.testbed import lowered, source; lowered(source(sys.argv[1]))"
 """Programs that raise and remove the two machines of the site whose state is in a folder, to be killed meanwhile."""
+DELETE_SECONDS = 120.0
 
 
 def bed(*words: str) -> subprocess.CompletedProcess[str]:
@@ -89,6 +91,30 @@ def started(name: str) -> Iterator[None]:
         yield
     finally:
         service("start", name)
+
+
+@contextmanager
+def configured(name: str, file: str, **options: object) -> Iterator[None]:
+    """While a service has other options, in the section ``DEFAULT`` of a file of the bed's."""
+    path = seen_from_here() / file
+    before = path.read_text(encoding="utf-8")
+    lines = "".join(f"{key} = {value}\n" for key, value in options.items())
+    path.write_text(before.replace("[DEFAULT]\n", f"[DEFAULT]\n{lines}", 1), encoding="utf-8")
+    try:
+        service("start", name)
+        yield
+    finally:
+        path.write_text(before, encoding="utf-8")
+        service("start", name)
+
+
+def delete(cloud: Any, server: Any) -> None:
+    """Delete a server, and wait until the cloud has it no more: it is ``DELETED`` before, and stays so where its host goes then."""
+    cloud.compute.delete_server(server)
+    end = time.monotonic() + DELETE_SECONDS
+    while cloud.compute.find_server(server.id):
+        assert time.monotonic() < end, f"{server.name} is still there"
+        time.sleep(0.2)
 
 
 def host_is(state: str, admin: Any, within: float) -> None:

@@ -15,7 +15,7 @@ from cantiere.errors import CantiereError
 from cantiere.machines.model import Machine
 from cantiere.machines.ssh import Ssh
 from cantiere.providers.openstack import OpenStack
-from support.testbed import CONTROL, KUBERNETES, OPTIONS, PREFIX, RAISE, WORKER, lineage, raised, source, start
+from support.testbed import CONTROL, KUBERNETES, OPTIONS, PREFIX, RAISE, WORKER, delete, lineage, raised, source, start
 
 pytestmark = pytest.mark.full
 
@@ -74,8 +74,7 @@ def test_healing(cloud: Any, folder: Path) -> None:
     ssh.close()
 
     [server] = [item for item in cloud.compute.servers() if item.name == f"{PREFIX}-control-1"]
-    cloud.compute.delete_server(server)
-    cloud.compute.wait_for_delete(server)
+    delete(cloud, server)
     assert provider.observe()["control-1"].state == "broken"
     [after] = raised(provider, CONTROL)
     assert (after.address, after.door) == (before.address, before.door) and after.host_key != before.host_key

@@ -16,6 +16,7 @@ from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 
 from support.host import Host
+from support.testbed import delete
 from support.tree import REPOSITORY
 
 pytestmark = pytest.mark.full
@@ -102,8 +103,7 @@ def test_server_is_reached_by_floating_address(cloud: Connection, tmp_path: Path
     blocks = log_in(key, address.floating_ip_address, "df --output=size -BG / | tail -1")
     assert int(blocks.strip().rstrip("G")) >= larger.disk - 1
 
-    cloud.compute.delete_server(server)
-    cloud.compute.wait_for_delete(server, interval=0.2, wait=60)
+    delete(cloud, server)
     cloud.network.delete_ip(address)
     cloud.network.delete_port(port)
     cloud.network.remove_interface_from_router(router, subnet=subnet)
@@ -128,8 +128,7 @@ def test_flavor_without_host_says_why(cloud: Connection) -> None:
     server = cloud.compute.get_server(server)
     assert server.status == "ERROR"
     assert "No valid host was found" in server.fault["message"]
-    cloud.compute.delete_server(server)
-    cloud.compute.wait_for_delete(server, interval=0.2, wait=60)
+    delete(cloud, server)
     cloud.network.delete_network(network)
 
 

@@ -18,7 +18,7 @@ import yaml
 
 from support.host import Host
 from support.indigo import INPUTS, public
-from support.testbed import belongings, host_is, project, stopped
+from support.testbed import belongings, delete, host_is, project, stopped
 from support.tree import REPOSITORY
 from system.platform.conftest import Platform
 from system.platform.test_pool import CLIENT, COMPLETED, RUNNING, SCOPES, Submitter, pod_of, starts, until
@@ -204,9 +204,7 @@ def test_machines_come_while_a_job_runs(facility: Facility, submitter: Submitter
 
 def test_a_server_is_deleted_and_no_host_is_there(facility: Facility, admin: Any) -> None:
     """The run ends with what the cloud says; the other machines serve on."""
-    lost = facility.server("worker-3")
-    facility.cloud.compute.delete_server(lost)
-    facility.cloud.compute.wait_for_delete(lost)
+    delete(facility.cloud, facility.server("worker-3"))
     with timed("no host"), no_host(admin):
         ended = facility.cantiere.run("up", *facility.site, *THREE, code=1).stderr
     assert "[openstack.no_host]" in ended and "worker-3" in ended and "No valid host was found" in ended

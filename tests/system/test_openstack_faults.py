@@ -33,6 +33,8 @@ from support.testbed import (
     PREFIX,
     WORKER,
     belongings,
+    configured,
+    delete,
     environment,
     host_is,
     lineage,
@@ -245,6 +247,20 @@ def test_stuck_delete(cloud: Any, folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert not source(folder).observe()
 
 
+def test_a_cloud_that_keeps_what_was_deleted(cloud: Any, folder: Path) -> None:
+    """A cloud that would keep deleted servers for an hour is told not to: they hold their ports and volumes for as long."""
+    before, options = belongings(cloud), {"data_volumes": {"worker": {"size": 2}}}
+    provider = source(folder, **options)
+    with configured("nova-api", "etc/nova/nova.conf", reclaim_instance_interval=3600):
+        raised(provider)
+        provider.delete("worker-1")
+        complete(cloud, provider, "control-1")
+        raised(provider)
+        complete(cloud, provider, "control-1", "worker-1")
+        lowered(provider)
+    assert belongings(cloud) == before
+
+
 def test_next_flavor_and_zone(cloud: Any, admin: Any, folder: Path) -> None:
     """Where no host has room for a flavor, and where a zone is not there any more, the next is tried, and the rest is removed."""
     [host] = [item.host for item in admin.compute.services(binary="nova-compute")]
@@ -334,8 +350,7 @@ def test_strangers(cloud: Any, folder: Path) -> None:
         assert cloud.compute.get_server(server).status == "ACTIVE"
         assert [cloud.network.get_port(port).description for port in ports] == [port.description for port in ports]
     finally:
-        cloud.compute.delete_server(server)
-        cloud.compute.wait_for_delete(server, interval=0.2, wait=120)
+        delete(cloud, server)
         cloud.compute.delete_keypair(pair)
         for port in ports:
             cloud.network.delete_port(port)

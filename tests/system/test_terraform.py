@@ -26,7 +26,7 @@ from cantiere.providers.terraform.program import JOURNAL, RUN
 from cantiere.state import write_atomic
 from cantiere.supply import ensure
 from cantiere.supply.pins import Anywhere, own_architecture
-from support.testbed import belongings, named, running, start
+from support.testbed import belongings, delete, named, running, start
 from support.tree import REPOSITORY
 from system.test_openstack import opens
 
@@ -201,8 +201,7 @@ def test_machines(cloud: Any, folder: Path) -> None:
 
     provider.stop("worker-1")
     assert states(provider)["worker-1"] == "stopped"
-    cloud.compute.delete_server(servers[f"{PREFIX}-worker-1"])
-    cloud.compute.wait_for_delete(servers[f"{PREFIX}-worker-1"])
+    delete(cloud, servers[f"{PREFIX}-worker-1"])
     assert states(provider) == {"control-1": "running", "worker-1": "broken"}
     raised(provider, WORKER)
     assert states(provider) == {"control-1": "running", "worker-1": "running"}

@@ -244,6 +244,25 @@ def test_stuck_volume(cloud: SmallCloud, tmp_path: Path, monkeypatch: pytest.Mon
     assert error.value.problems[0].code == "openstack.stuck"
 
 
+def test_a_cloud_that_keeps_what_was_deleted(cloud: SmallCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told not to: a server that could be restored holds its port and volumes."""
+    source, answer = provider(tmp_path, boot_volume={"size": 5}), SmallCloud.compute
+    raised(source, CONTROL)
+    [server] = cloud.objects["servers"].values()
+
+    def keeping(self: SmallCloud, method: str, path: str, query: Any, body: Any) -> Any:
+        if method == "DELETE":
+            server["status"] = "SOFT_DELETED"
+            return None
+        if body and "forceDelete" in body:
+            return answer(self, "DELETE", path.removesuffix("/action"), query, None)
+        return answer(self, method, path, query, body)
+
+    monkeypatch.setattr(SmallCloud, "compute", keeping)
+    source.delete("control-1")
+    assert server["status"] == "SOFT_DELETED" and not cloud.objects["servers"] and not cloud.objects["volumes"]
+
+
 def test_strangers_with_our_name(cloud: SmallCloud, tmp_path: Path) -> None:
     """Who knows its lineage takes its own down beside another facility of that name, and makes nothing beside it."""
     raised(provider(tmp_path / "another", ANOTHER), CONTROL, lineage=ANOTHER)

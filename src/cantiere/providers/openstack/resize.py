@@ -10,7 +10,7 @@ from typing import Any
 from cantiere.errors import CantiereError, Problem
 from cantiere.machines.model import Machine
 from cantiere.providers.base import Log
-from cantiere.providers.openstack import listing, marks
+from cantiere.providers.openstack import marks
 from cantiere.providers.openstack.changes import compare, size
 from cantiere.providers.openstack.cloud import Cloud
 from cantiere.providers.openstack.faults import slow
@@ -96,8 +96,7 @@ class Changes:
         return self.cloud.connection.compute
 
     def _volumes_of(self, node: str) -> dict[str, Any]:
-        listed = self.cloud.ask(lambda: listing.volumes(self.cloud.connection), "to list volumes", node)
-        return {str(item.name).rpartition("-")[2]: item for item in self.cloud.ours(listed, node)}
+        return {str(item.name).rpartition("-")[2]: item for item in self.cloud.mine("volumes", node, age=0.0)}
 
     def _extend(self, volume: Any, gib: int, node: str) -> None:
         volumes: Any = self.cloud.connection.block_storage

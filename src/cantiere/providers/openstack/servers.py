@@ -27,6 +27,8 @@ from cantiere.providers.openstack.userdata import user_data
 ACTIVE, ERROR, BUILDING = "ACTIVE", "ERROR", frozenset({"BUILD", "REBUILD"})
 BUILD_SECONDS, DELETE_SECONDS, VOLUME_SECONDS = 600.0, 300.0, 600.0
 PAUSE = 1.0
+KEPT = "SOFT_DELETED"
+"""What a deleted server is where the cloud keeps it for a while, so that it can be restored (``reclaim_instance_interval``)."""
 NO_ROOM = ("no valid host", "exhausted all hosts", "availability zone is not available")
 """What the cloud says where another zone or flavor may help."""
 UNSETTLED = frozenset({"creating", "downloading", "attaching", "detaching"})
@@ -322,8 +324,15 @@ class Servers:
         """Delete a server and wait until it is gone, so that its port and volumes are free."""
         node = str(getattr(marks.of(server), "node", ""))
         self._change("servers", node, partial(self._compute.delete_server, server.id), "to remove a server")
-        gone = partial(self._gone, partial(self._compute.get_server, server.id), f"server {server.name}", node)
+        gone = partial(self._gone, partial(self._left, server.id), f"server {server.name}", node)
         self.cloud.change("servers", node, gone)
+
+    def _left(self, identifier: str) -> Any:
+        """A server that is being deleted; a cloud that would keep it for a while, with its port and volumes, is told not to."""
+        server = self._compute.get_server(identifier)
+        if server.status == KEPT:
+            self._compute.delete_server(identifier, force=True)
+        return server
 
     def _gone(self, find: Callable[[], Any], what: str, node: str) -> None:
         end = time.monotonic() + DELETE_SECONDS
