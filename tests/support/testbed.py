@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from cantiere.machines.ssh import Ssh
 from cantiere.providers.openstack import OpenStack
 from cantiere.state import StateStore
 from support.tree import REPOSITORY
+from support.waiting import until
 
 sys.path.insert(0, str(REPOSITORY))
 from tests.openstack.bed import seen_from_here
@@ -98,6 +98,7 @@ def configured(name: str, file: str, **options: object) -> Iterator[None]:
     """While a service has other options, in the section ``DEFAULT`` of a file of the bed's."""
     path = seen_from_here() / file
     before = path.read_text(encoding="utf-8")
+    assert "[DEFAULT]\n" in before
     lines = "".join(f"{key} = {value}\n" for key, value in options.items())
     path.write_text(before.replace("[DEFAULT]\n", f"[DEFAULT]\n{lines}", 1), encoding="utf-8")
     try:
@@ -111,18 +112,12 @@ def configured(name: str, file: str, **options: object) -> Iterator[None]:
 def delete(cloud: Any, server: Any) -> None:
     """Delete a server, and wait until the cloud has it no more: it is ``DELETED`` before, and stays so where its host goes then."""
     cloud.compute.delete_server(server)
-    end = time.monotonic() + DELETE_SECONDS
-    while cloud.compute.find_server(server.id):
-        assert time.monotonic() < end, f"{server.name} is still there"
-        time.sleep(0.2)
+    until(DELETE_SECONDS, lambda: cloud.compute.find_server(server.id), lambda found: found is None)
 
 
 def host_is(state: str, admin: Any, within: float) -> None:
     """Wait for so many seconds until the scheduler knows that the host is gone (``down``), or back (``up``)."""
-    end = time.monotonic() + within
-    while [item.state for item in admin.compute.services(binary="nova-compute")] != [state]:
-        assert time.monotonic() < end, f"the host is not {state}"
-        time.sleep(1.0)
+    until(within, lambda: [item.state for item in admin.compute.services(binary="nova-compute")], lambda seen: seen == [state])
 
 
 def named() -> dict[str, str]:

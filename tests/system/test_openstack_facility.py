@@ -20,8 +20,9 @@ from support.host import Host
 from support.indigo import INPUTS, public
 from support.testbed import belongings, delete, host_is, project, stopped
 from support.tree import REPOSITORY
+from support.waiting import until
 from system.platform.conftest import Platform
-from system.platform.test_pool import CLIENT, COMPLETED, RUNNING, SCOPES, Submitter, pod_of, starts, until
+from system.platform.test_pool import CLIENT, COMPLETED, RUNNING, SCOPES, Submitter, pod_of, starts
 
 SITE = "openstack-testbed"
 ONE = ("--input", "worker_machines=1", "--input", "workers=1")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cantiere.services.iam import USER_SCOPES
 from cantiere.verify.tokens import FOREIGN_AUDIENCE, forge
+from support.waiting import until
 
 if TYPE_CHECKING:
     from system.platform.conftest import Platform
@@ -109,15 +110,6 @@ class Submitter:
     def reached(self, cluster: int, status: int, count: int, within: float) -> list[dict[str, Any]]:
         """Wait until so many jobs of a cluster have a status; all its jobs."""
         return until(within, lambda: self.jobs(cluster), lambda jobs: sum(job["JobStatus"] == status for job in jobs) >= count)
-
-
-def until(within: float, look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
-    """Look again and again, until what is seen is enough."""
-    deadline = time.monotonic() + within
-    while not enough(seen := look()):
-        assert time.monotonic() < deadline, f"after {within:.0f} s: {seen}"
-        time.sleep(1)
-    return seen
 
 
 def pod_of(job: dict[str, Any]) -> str:

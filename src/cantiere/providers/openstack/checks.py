@@ -15,7 +15,7 @@ from cantiere.providers.openstack.cloud import JUST_SECONDS, Cloud, There
 from cantiere.providers.openstack.flavors import GIB, MIB, Flavor
 from cantiere.providers.openstack.ground import Ground
 from cantiere.providers.openstack.quota import Ask, Limit
-from cantiere.providers.openstack.resize import shown
+from cantiere.providers.openstack.resize import by_purpose, shown
 
 READING = frozenset({"reader"})
 SHARED = "what all share"
@@ -173,7 +173,7 @@ class Checks:
     def _ask(self, machine: Machine, flavor: Flavor | None, there: There) -> Ask:
         """What of a machine is still to be made; a run that was cut off has made a part of it."""
         node = machine.name
-        made = {str(item.name).rpartition("-")[2] for item in there.volumes.get(node, ())}
+        made = by_purpose(there.volumes.get(node, ()))
         sizes = [volume.size for what, volume in volumes_of(self.options, machine).items() if what not in made]
         return Ask(
             node,

@@ -14,7 +14,9 @@ from openstack.connection import Connection
 from openstack.exceptions import raise_from_response
 from openstack.utils import maximum_supported_microversion
 
-GONE = frozenset({"DELETED", "SOFT_DELETED"})
+KEPT = "SOFT_DELETED"
+"""What a deleted server is where the cloud keeps it for a while, so that it can be restored (``reclaim_instance_interval``)."""
+GONE = frozenset({"DELETED", KEPT})
 """What servers are that are gone already and listed still."""
 WITH_FLAVORS = "2.47"
 """Version of the compute interface from which on servers are shown with what their flavor was, not with its identifier alone."""

@@ -32,7 +32,7 @@ def shown(server: Any, volumes: Iterable[Any]) -> dict[str, Any]:
         Records of a listing, or as the SDK shows them.
     """
     flavor = server.flavor  # each look at it makes an object
-    named = {str(volume.name).rpartition("-")[2]: volume for volume in volumes}
+    named = by_purpose(volumes)
     return {
         "flavor": str(flavor.name or flavor.id),
         "disk": int(flavor.disk or 0),
@@ -40,6 +40,11 @@ def shown(server: Any, volumes: Iterable[Any]) -> dict[str, Any]:
         "volumes": {what: int(volume.size) for what, volume in named.items()},
         "loose": [what for what, volume in named.items() if not volume.attachments],
     }
+
+
+def by_purpose(volumes: Iterable[Any]) -> dict[str, Any]:
+    """The volumes of a machine by what they are for: ``boot`` and ``data``, the end of their names."""
+    return {str(volume.name).rpartition("-")[2]: volume for volume in volumes}
 
 
 class Changes:
@@ -71,7 +76,7 @@ class Changes:
         """
         node = machine.name
         server = self._settled(server, node)
-        volumes = self._volumes_of(node) if self.cloud.has_volumes else {}
+        volumes = by_purpose(self.cloud.mine("volumes", node, age=0.0)) if self.cloud.has_volumes else {}
         flavors = self.cloud.flavors()
         seen = shown(server, volumes.values())
         difference = compare(machine, seen, str(server.metadata.get(marks.DIGEST, "")), flavors, self.options)
@@ -94,9 +99,6 @@ class Changes:
     @property
     def _compute(self) -> Any:
         return self.cloud.connection.compute
-
-    def _volumes_of(self, node: str) -> dict[str, Any]:
-        return {str(item.name).rpartition("-")[2]: item for item in self.cloud.mine("volumes", node, age=0.0)}
 
     def _extend(self, volume: Any, gib: int, node: str) -> None:
         volumes: Any = self.cloud.connection.block_storage

@@ -27,8 +27,6 @@ from cantiere.providers.openstack.userdata import user_data
 ACTIVE, ERROR, BUILDING = "ACTIVE", "ERROR", frozenset({"BUILD", "REBUILD"})
 BUILD_SECONDS, DELETE_SECONDS, VOLUME_SECONDS = 600.0, 300.0, 600.0
 PAUSE = 1.0
-KEPT = "SOFT_DELETED"
-"""What a deleted server is where the cloud keeps it for a while, so that it can be restored (``reclaim_instance_interval``)."""
 NO_ROOM = ("no valid host", "exhausted all hosts", "availability zone is not available")
 """What the cloud says where another zone or flavor may help."""
 UNSETTLED = frozenset({"creating", "downloading", "attaching", "detaching"})
@@ -330,7 +328,7 @@ class Servers:
     def _left(self, identifier: str) -> Any:
         """A server that is being deleted; a cloud that would keep it for a while, with its port and volumes, is told not to."""
         server = self._compute.get_server(identifier)
-        if server.status == KEPT:
+        if server.status == listing.KEPT:
             self._compute.delete_server(identifier, force=True)
         return server
 
